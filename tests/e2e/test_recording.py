@@ -1,0 +1,190 @@
+"""Two recorded days through simulator, worker, Kafka, archive and gateway, row by row."""
+
+import csv
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import websocket
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = ROOT.parent / "shared" / "recordings" / "hftbacktest"
+TAPES = [RECORDINGS / f"spot_btcusdt_{day}.gz" for day in ("20240808", "20240809")]
+SPEED = "16"
+KEY = "chrono_public_dev_key_001"
+
+spec = importlib.util.spec_from_file_location("tape", Path(__file__).with_name("tape.py"))
+tape = importlib.util.module_from_spec(spec)
+sys.modules["tape"] = tape
+spec.loader.exec_module(tape)
+
+pytestmark = [pytest.mark.recordings, pytest.mark.services, pytest.mark.timeout(300)]
+
+
+def tapedeck(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tapedeck", *arguments],
+        cwd=ROOT,
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+class Listener(threading.Thread):
+    """A client that subscribes and keeps every message until it is closed."""
+
+    def __init__(self, url: str, symbol: str) -> None:
+        super().__init__(daemon=True)
+        self.messages: list[dict] = []
+        self._symbol = symbol
+        self._socket = websocket.create_connection(
+            url, header=[f"Authorization: Bearer {KEY}"], timeout=60
+        )
+
+    def subscribe(self) -> bool:
+        """Whether the answer was `subscribed`: the symbol is known once capture has started."""
+        self._socket.send(json.dumps({"type": "subscribe", "symbols": [self._symbol]}))
+        answer = json.loads(self._socket.recv())
+        assert answer["type"] in {"subscribed", "error"}, answer
+        assert answer.get("code") in {None, "UNKNOWN_SYMBOL"}, answer
+        return answer["type"] == "subscribed"
+
+    def run(self) -> None:
+        while True:
+            try:
+                self.messages.append(json.loads(self._socket.recv()))
+            except (websocket.WebSocketException, OSError, ValueError):
+                return
+
+    def close(self) -> None:
+        self._socket.close()
+        self.join(10)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory, wait_until):
+    """The recording played to its end: (data folder, what a client got, status)."""
+    missing = [path for path in TAPES if not path.exists()]
+    if missing:
+        pytest.skip(f"the recording {missing[0].name} is not beside the project")
+    data = tmp_path_factory.mktemp("stack")
+    replay = [part for path in TAPES for part in ("--replay", str(path))]
+    options = ["--once", "--speed", SPEED, "--ports", "free", "--data", str(data), "--detach"]
+    tapedeck("up", *replay, *options)
+    try:
+        urls = status(data)["urls"]
+        listener = Listener(urls["stream"], "BTC/USDT")
+        wait_until(listener.subscribe, seconds=20, what="BTC/USDT is known")
+        listener.start()
+        wait_until(
+            lambda: status(data)["replay"] == "done", seconds=200, what="the replay is done"
+        )
+        listener.close()
+        yield data, listener.messages, status(data)
+    finally:
+        pids = status(data, check=False).get("pids", {})
+        tapedeck("down", "--data", str(data), check=False)
+        assert {name: pid for name, pid in pids.items() if alive(pid)} == {}
+
+
+def status(data: Path, *, check: bool = True) -> dict:
+    done = tapedeck("status", "--json", "--data", str(data), check=check)
+    return json.loads(done.stdout or "{}")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def lines(data: Path, kind: str, name: str) -> list[str]:
+    path = data / "s3" / "tapedeck" / "data" / kind / "binance" / name
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_order_book_row_is_the_recordings_own(played) -> None:
+    data, _, _ = played
+    days = ("2024-08-08", "2024-08-09")
+    marks = {
+        day: list(csv.DictReader(lines(data, "orderbook", f"{day}_BTCUSDT.marks.csv")))
+        for day in days
+    }
+    first = int(marks[days[0]][0]["first_id"])
+    expected = tape.book_files(tape.read(TAPES), first)
+    assert sorted(expected) == list(days)
+    for day in days:
+        got = lines(data, "orderbook", f"{day}_BTCUSDT.csv")
+        assert got[0] == tape.HEADER
+        assert len(got) - 1 == len(expected[day])
+        differing = [
+            (number, mine, theirs)
+            for number, (mine, theirs) in enumerate(zip(got[1:], expected[day], strict=True))
+            if mine != theirs
+        ]
+        assert differing[:3] == []
+
+
+def test_each_day_begins_with_a_snapshot_and_has_no_gap(played) -> None:
+    data, _, _ = played
+    for day in ("2024-08-08", "2024-08-09"):
+        marks = list(csv.DictReader(lines(data, "orderbook", f"{day}_BTCUSDT.marks.csv")))
+        assert [mark["kind"] for mark in marks] == ["snapshot"]
+        assert marks[0]["row"] == "0"
+        assert int(marks[0]["rows"]) > 1000
+
+
+def test_every_trade_is_in_the_prices_file_of_its_day(played) -> None:
+    data, _, _ = played
+    days = ("2024-08-08", "2024-08-09")
+    got = {day: lines(data, "prices", f"{day}_BTCUSDT.csv") for day in days}
+    first = int(got[days[0]][1].split(",")[5])
+    expected = tape.price_files(tape.read(TAPES), first, "BTC/USDT")
+    assert got == {day: [tape.PRICES_HEADER, *expected[day]] for day in days}
+    assert first <= tape.read(TAPES).trades[500]["t"]
+
+
+def test_a_client_gets_the_newest_price_of_each_second_in_order(played) -> None:
+    _, messages, _ = played
+    assert {message["type"] for message in messages} == {"price_update"}
+    times = [message["timestamp"] for message in messages]
+    assert times == sorted(times)
+    got = {
+        message["timestamp"][:19]: (message["price"], message["timestamp"])
+        for message in messages
+    }
+    expected = {
+        tape.iso(trade["T"])[:19]: (float(trade["p"]), tape.iso(trade["T"]))
+        for trade in tape.newest_of_each_second(tape.read(TAPES)).values()
+        if tape.iso(trade["T"])[:19] > min(got)
+    }
+    got.pop(min(got))
+    assert got == expected
+    assert len(got) > 400
+
+
+def test_the_archive_verifies_itself(played) -> None:
+    data, _, _ = played
+    done = tapedeck("archive", "verify", "--data", str(data))
+    assert "differs" not in done.stdout
+
+
+def test_a_stage_that_is_killed_comes_back_and_the_rows_stay_right(played, wait_until) -> None:
+    data, _, before = played
+    os.kill(before["pids"]["archive"], signal.SIGKILL)
+    wait_until(
+        lambda: status(data)["restarts"].get("archive", 0) >= 1,
+        seconds=30,
+        what="the archive is started again",
+    )
+    test_every_order_book_row_is_the_recordings_own(played)
