@@ -1,0 +1,158 @@
+"""The stacks, split by how often they change, and what each hands to the next (rule 29).
+
+network and Kafka ─► storage ─► worker ─► realtime API ─► observability
+"""
+
+from aws_cdk import App, Aws, CfnOutput, Stack
+from aws_cdk import aws_ecs as ecs
+
+from infra.broker import Broker
+from infra.kafka_access import KafkaAccess
+from infra.metrics import Metrics
+from infra.network import IAM_PORT, SCRAM_PORT, Network
+from infra.observability import Observability
+from infra.push import Push
+from infra.realtime_api import STREAM, RealtimeApi
+from infra.settings import DeploymentSettings
+from infra.storage import Storage
+from infra.worker import Worker, WorkerVariables
+from infra.worker_access import StageAccess
+from infra.worker_image import worker_image
+
+
+def add_stacks(app: App, settings: DeploymentSettings) -> None:
+    """All five stacks; they need no account and no region until they are deployed."""
+    network, broker = _network(app, settings)
+    storage = _storage(app, settings)
+    worker = _worker(app, settings, network, broker, storage)
+    api, push = _realtime(app, settings, broker, storage)
+    _observability(app, settings, worker, api, push)
+
+
+def _network(app: App, settings: DeploymentSettings) -> tuple[Network, Broker]:
+    stack = Stack(
+        app,
+        "TapedeckNetwork",
+        description="Tapedeck: network and Kafka",
+        termination_protection=settings.retain,
+    )
+    network = Network(
+        stack,
+        "Network",
+        zones=settings.availability_zones,
+        zone_count=settings.size.brokers,
+        exchange_ports=settings.exchange_ports,
+        broker_port=SCRAM_PORT if settings.scram else IAM_PORT,
+        event_source_endpoints=not settings.size.provisioned_push,
+    )
+    broker = Broker(
+        stack,
+        "Kafka",
+        network=network,
+        size=settings.size,
+        storage_gb=settings.storage_gb,
+        scram=settings.scram,
+    )
+    return network, broker
+
+
+def _storage(app: App, settings: DeploymentSettings) -> Storage:
+    stack = Stack(
+        app,
+        "TapedeckStorage",
+        description="Tapedeck: archive bucket and tables",
+        termination_protection=settings.retain,
+    )
+    storage = Storage(stack, "Storage", retain=settings.retain)
+    CfnOutput(stack, "ArchiveBucket", value=storage.bucket.bucket_name)
+    CfnOutput(stack, "KeysTable", value=storage.keys.table_name)
+    return storage
+
+
+def _worker(
+    app: App, settings: DeploymentSettings, network: Network, broker: Broker, storage: Storage
+) -> Worker:
+    stack = Stack(app, "TapedeckWorker", description="Tapedeck: capture, archive, derive")
+    return Worker(
+        stack,
+        "Worker",
+        network=network,
+        size=settings.size,
+        image=worker_image(stack, settings.image),
+        variables=worker_variables(stack, settings, broker, storage),
+        access=StageAccess(
+            kafka=KafkaAccess(stack, broker.cluster_arn), storage=storage, scram=settings.scram
+        ),
+    )
+
+
+def worker_variables(
+    stack: Stack, settings: DeploymentSettings, broker: Broker, storage: Storage
+) -> WorkerVariables:
+    """The environment that `container_worker/settings.py` reads."""
+    secret = broker.scram_secret_in(stack)
+    return WorkerVariables(
+        shared={
+            # The region twice: botocore's own variable, and the one that boto3's users expect.
+            "AWS_DEFAULT_REGION": Aws.REGION,
+            "AWS_REGION": Aws.REGION,
+            "KAFKA_AUTH": settings.kafka_auth,
+            "KAFKA_CLUSTER_ARN": broker.cluster_arn,
+        },
+        of_stage={
+            "capture": {
+                "BINANCE_REST_URL": settings.binance_rest_url,
+                "BINANCE_WS_URL": settings.binance_ws_url,
+                "INSTRUMENTS_TABLE": storage.instruments.table_name,
+                "STREAMS": settings.streams,
+            },
+            "archive": {"ARCHIVE_BUCKET": storage.bucket.bucket_name},
+        },
+        secrets={
+            "KAFKA_USER_PRODUCER": ecs.Secret.from_secrets_manager(secret, "username"),
+            "KAFKA_PASSWORD_PRODUCER": ecs.Secret.from_secrets_manager(secret, "password"),
+        }
+        if secret
+        else {},
+    )
+
+
+def _realtime(
+    app: App, settings: DeploymentSettings, broker: Broker, storage: Storage
+) -> tuple[RealtimeApi, Push]:
+    stack = Stack(app, "TapedeckRealtime", description="Tapedeck: client APIs and push")
+    api = RealtimeApi(
+        stack,
+        "Api",
+        storage=storage,
+        code=settings.functions,
+        access_logs=settings.access_logs,
+    )
+    push = Push(
+        stack,
+        "Push",
+        api=api,
+        cluster_arn=broker.cluster_arn,
+        provisioned=settings.size.provisioned_push,
+    )
+    CfnOutput(stack, "StreamUrl", value=f"{api.web_socket.api_endpoint}/{STREAM}")
+    CfnOutput(stack, "HttpUrl", value=api.http.api.api_endpoint)
+    return api, push
+
+
+def _observability(
+    app: App, settings: DeploymentSettings, worker: Worker, api: RealtimeApi, push: Push
+) -> None:
+    stack = Stack(app, "TapedeckObservability", description="Tapedeck: alarms, dashboard")
+    Observability(
+        stack,
+        "Observability",
+        metrics=Metrics(
+            services=worker.services,
+            push=push.function,
+            authorizer_log=api.functions["authorize"].log_group,
+            web_socket=api.web_socket,
+        ),
+        brokers=settings.size.brokers,
+        email=settings.alarm_email,
+    )

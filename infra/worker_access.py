@@ -1,0 +1,97 @@
+"""What each stage of the worker may do: least privilege, stage by stage.
+
+stage ─► statements on its own topics, group, bucket prefixes and table
+"""
+
+from aws_cdk import aws_iam as iam
+from constructs import IConstruct
+
+from infra.acknowledgement import acknowledge
+from infra.kafka_access import KafkaAccess
+from infra.storage import Storage
+from marketdata.archive_layout import FOLDED
+from marketdata.topics import (
+    ARCHIVED,
+    PRICES,
+    QUEUE_CONTROL,
+    QUEUE_EVENTS,
+    REJECTS,
+    TICKS,
+)
+
+ARCHIVE_PREFIXES = ("data/*", "_state/*")
+
+
+class StageAccess:
+    """Statements for `capture`, `archive`, `derive`, and `all`, which is the three together.
+
+    With SCRAM the Kafka statements are left out: such a sign-in is no IAM principal.
+    """
+
+    def __init__(self, *, kafka: KafkaAccess, storage: Storage, scram: bool) -> None:
+        self._kafka = kafka
+        self._storage = storage
+        self._scram = scram
+        self._stages = {
+            "capture": self._capture,
+            "archive": self._archive,
+            "derive": self._derive,
+        }
+
+    def of_stage(self, stage: str) -> list[iam.PolicyStatement]:
+        """The statements of one service's role."""
+        stages = list(self._stages) if stage == "all" else [stage]
+        statements = [self._kafka.find_brokers()]
+        for name in stages:
+            statements += self._stages[name]()
+        return statements
+
+    def acknowledge(self, role: IConstruct, stage: str) -> None:
+        """Names the wildcards that a stage's role has on purpose."""
+        if stage not in ("all", "archive"):
+            return
+        for prefix in ARCHIVE_PREFIXES:
+            acknowledge(
+                role,
+                self._storage.objects_finding(prefix),
+                "The archive writes an object a ticker and a day below this prefix.",
+            )
+
+    def _capture(self) -> list[iam.PolicyStatement]:
+        table = iam.PolicyStatement(
+            actions=["dynamodb:BatchWriteItem", "dynamodb:PutItem"],
+            resources=[self._storage.instruments.table_arn],
+        )
+        if self._scram:
+            return [table]
+        return [
+            *self._kafka.produce([*ARCHIVED, QUEUE_EVENTS, REJECTS]),
+            *self._kafka.consume([QUEUE_CONTROL]),
+            table,
+        ]
+
+    def _archive(self) -> list[iam.PolicyStatement]:
+        bucket = self._storage.bucket
+        objects = [
+            iam.PolicyStatement(
+                actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
+                resources=[bucket.arn_for_objects(prefix) for prefix in ARCHIVE_PREFIXES],
+            ),
+            # Without ListBucket a HEAD of an object that is not there is 403, not 404.
+            iam.PolicyStatement(
+                actions=["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                resources=[bucket.bucket_arn],
+            ),
+        ]
+        if self._scram:
+            return objects
+        return [*self._kafka.consume(FOLDED, "archive"), *objects]
+
+    def _derive(self) -> list[iam.PolicyStatement]:
+        if self._scram:
+            return []
+        return [
+            *self._kafka.consume([PRICES], "derive"),
+            *self._kafka.replay([TICKS], "derive-sent"),
+            *self._kafka.produce([TICKS]),
+        ]

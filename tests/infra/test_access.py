@@ -1,0 +1,281 @@
+"""Least privilege: what each role may do, all of it, and nothing with a wildcard unnamed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from marketdata.archive_layout import FOLDED
+from marketdata.topics import ARCHIVED
+
+ROOT = Path(__file__).resolve().parents[2]
+CLUSTER_ACTIONS = {
+    "kafka:DescribeClusterV2",
+    "kafka:GetBootstrapBrokers",
+    "kafka-cluster:Connect",
+    "kafka-cluster:DescribeClusterDynamicConfiguration",
+    "kafka-cluster:WriteDataIdempotently",
+}
+ON_ANY_RESOURCE = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ecr:GetAuthorizationToken",
+}
+"""Actions that AWS offers on every resource or on none; each is acknowledged with a reason."""
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def all_statements(assembly):
+    for policy in assembly.properties("AWS::IAM::Policy"):
+        yield from policy["PolicyDocument"]["Statement"]
+    for role in assembly.properties("AWS::IAM::Role"):
+        for policy in role.get("Policies", []):
+            yield from policy["PolicyDocument"]["Statement"]
+
+
+def test_no_statement_allows_every_action_of_a_service(assembly):
+    for statement in all_statements(assembly):
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        assert "NotResource" not in statement
+        for action in listed(statement["Action"]):
+            assert "*" not in action
+
+
+def test_only_named_actions_are_allowed_on_every_resource(assembly):
+    for statement in all_statements(assembly):
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= ON_ANY_RESOURCE
+
+
+def test_a_wildcard_within_a_resource_is_a_prefix_of_objects_or_connections(assembly, flat):
+    for statement in all_statements(assembly):
+        for resource in map(flat, listed(statement["Resource"])):
+            if "*" in resource and resource != "*":
+                assert resource.endswith(
+                    ("/data/*", "/_state/*", "/stream/POST/@connections/*")
+                )
+
+
+def test_no_role_uses_a_managed_policy_but_the_accounts_logging_role(small, standard):
+    for assembly, allowed in ((small, 0), (standard, 1)):
+        managed = [
+            role
+            for role in assembly.properties("AWS::IAM::Role")
+            if "ManagedPolicyArns" in role
+        ]
+        assert len(managed) == allowed
+
+
+def test_only_aws_services_can_take_a_role(assembly):
+    for role in assembly.properties("AWS::IAM::Role"):
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            assert list(statement["Principal"]) == ["Service"]
+
+
+def kafka_rights(assembly, role):
+    """Rights on topics and groups, as `action name`."""
+    rights = set()
+    for action, resource in assembly.allowed(role):
+        if action.startswith("kafka") and action not in CLUSTER_ACTIONS:
+            name = resource.rpartition("/")[2]
+            assert ":kafka:" in resource, resource
+            rights.add(f"{action.removeprefix('kafka-cluster:')} {name}")
+    return rights
+
+
+def rights(actions, names):
+    return {f"{action} {name}" for action in actions for name in names}
+
+
+ARCHIVED_NAMES = {topic.name for topic in ARCHIVED}
+CAPTURE = rights(
+    ["DescribeTopic", "WriteData"], {*ARCHIVED_NAMES, "queue-events", "rejects"}
+) | rights(["DescribeTopic", "ReadData"], ["queue-control"])
+ARCHIVE = rights(["DescribeTopic", "ReadData"], {topic.name for topic in FOLDED}) | rights(
+    ["AlterGroup", "DescribeGroup"], ["archive"]
+)
+DERIVE = (
+    rights(["DescribeTopic", "ReadData"], ["prices"])
+    | rights(["DescribeTopic", "ReadData", "WriteData"], ["ticks"])
+    | rights(["DescribeGroup"], ["derive-sent"])
+    | rights(["AlterGroup", "DescribeGroup"], ["derive"])
+)
+
+
+def test_each_stage_has_its_own_topics_and_group(standard):
+    for stage, wanted in (("capture", CAPTURE), ("archive", ARCHIVE), ("derive", DERIVE)):
+        assert kafka_rights(standard, f"What the stage {stage} may do") == wanted
+
+
+def test_all_stages_in_one_container_have_the_sum_and_no_more(small):
+    assert kafka_rights(small, "What the stage all may do") == CAPTURE | ARCHIVE | DERIVE
+
+
+def test_a_password_makes_kafka_rights_of_the_role_superfluous(scram):
+    assert kafka_rights(scram, "What the stage all may do") == set()
+    allowed = {action for action, _ in scram.allowed("What the stage all may do")}
+    assert "kafka:GetBootstrapBrokers" in allowed
+
+
+def test_only_archive_writes_objects_and_only_below_its_prefixes(standard):
+    writing = {"s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"}
+    allowed = standard.allowed("What the stage archive may do")
+    objects = {
+        (action, resource.split("}")[-1]) for action, resource in allowed if action in writing
+    }
+    assert objects == {
+        (action, prefix) for action in writing for prefix in ("/data/*", "/_state/*")
+    }
+    for stage in ("capture", "derive"):
+        for action, _ in standard.allowed(f"What the stage {stage} may do"):
+            assert not action.startswith("s3:")
+
+
+GROUP = re.compile(r"""\bgroup="([a-z-]+)"|^GROUP = "([a-z-]+)"$""", re.MULTILINE)
+
+
+def test_every_group_that_the_worker_names_is_one_that_it_may_use(small):
+    used = {
+        name
+        for path in (ROOT / "container_worker").rglob("*.py")
+        if path.name != "verify.py"  # run by a person, with that person's rights
+        for found in GROUP.findall(path.read_text())
+        for name in found
+        if name
+    }
+    allowed = {
+        right.split()[1]
+        for right in kafka_rights(small, "What the stage all may do")
+        if right.startswith("DescribeGroup")
+    }
+    assert used == allowed
+
+
+def test_archive_may_ask_for_uploads_that_it_did_not_finish(standard):
+    allowed = {
+        action
+        for action, resource in standard.allowed("What the stage archive may do")
+        if action.startswith("s3:") and not resource.endswith("*")
+    }
+    assert allowed == {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+
+
+def test_nothing_can_delete_an_object(assembly):
+    for statement in all_statements(assembly):
+        assert not any(
+            "Delete" in a for a in listed(statement["Action"]) if a.startswith("s3:")
+        )
+
+
+def test_only_capture_writes_the_instruments(standard, flat):
+    for stage, wanted in (
+        ("capture", {"dynamodb:BatchWriteItem", "dynamodb:PutItem"}),
+        ("archive", set()),
+        ("derive", set()),
+    ):
+        allowed = standard.allowed(f"What the stage {stage} may do")
+        tables = {(a, r) for a, r in allowed if a.startswith("dynamodb:")}
+        assert {action for action, _ in tables} == wanted
+        assert all("Instruments" in resource for _, resource in tables)
+
+
+MODULES = (
+    "archive_link",
+    "authorize",
+    "connect",
+    "default",
+    "disconnect",
+    "ping",
+    "push",
+    "subscribe",
+    "symbols",
+    "unsubscribe",
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_function_may_do_what_its_module_says_it_needs(module, small):
+    """The docstrings name operations in backquotes, the first with its service."""
+    path = ROOT / "functions" / f"{module}.py"
+    says = path.read_text().split('"""')[1]
+    needs = {
+        word.split(":")[-1]
+        for word in re.findall(r"`([\w:-]+)`", says)
+        if re.fullmatch(r"((dynamodb|s3|execute-api):)?([A-Z]\w+)", word)
+    }
+    own = {
+        action.split(":")[1]
+        for action, _ in small.allowed(f"Runs functions.{module}.handler")
+        if action.startswith(("dynamodb:", "execute-api:", "s3:"))
+    }
+    assert own == needs
+
+
+def test_only_the_modules_that_post_may_reach_connections_and_only_with_post(assembly):
+    for module in MODULES:
+        posting = {
+            resource
+            for action, resource in assembly.allowed(f"Runs functions.{module}.handler")
+            if action == "execute-api:ManageConnections"
+        }
+        expected = module in ("connect", "disconnect", "push", "subscribe")
+        assert bool(posting) is expected
+        assert all(one.endswith("/stream/POST/@connections/*") for one in posting)
+
+
+def test_a_function_touches_only_the_tables_of_its_work(small):
+    tables = {
+        module: {
+            re.search(r"Storage(Connections|Keys|Instruments)", resource)[1]
+            for action, resource in small.allowed(f"Runs functions.{module}.handler")
+            if action.startswith("dynamodb:")
+        }
+        for module in MODULES
+    }
+    assert tables == {
+        "archive_link": set(),
+        "authorize": {"Keys"},
+        "connect": {"Connections"},
+        "default": set(),
+        "disconnect": {"Connections"},
+        "ping": set(),
+        "push": {"Connections"},
+        "subscribe": {"Connections", "Instruments"},
+        "symbols": {"Instruments"},
+        "unsubscribe": {"Connections"},
+    }
+
+
+def test_pushs_pollers_read_ticks_as_their_group_and_nothing_else(assembly):
+    assert kafka_rights(assembly, "Runs functions.push.handler") == rights(
+        ["DescribeTopic", "ReadData"], ["ticks"]
+    ) | rights(["AlterGroup", "DescribeGroup"], ["push"])
+    cluster = {
+        action
+        for action, _ in assembly.allowed("Runs functions.push.handler")
+        if action in CLUSTER_ACTIONS
+    }
+    assert cluster == CLUSTER_ACTIONS - {"kafka-cluster:WriteDataIdempotently"}
+
+
+def test_every_function_may_write_its_own_log_and_no_other(small, flat):
+    for module in MODULES:
+        function = small.function(f"functions.{module}.handler")
+        group = function["LoggingConfig"]["LogGroup"]["Ref"]
+        logs = {
+            (action, resource)
+            for action, resource in small.allowed(f"Runs functions.{module}.handler")
+            if action.startswith("logs:")
+        }
+        assert logs == {
+            ("logs:CreateLogStream", f"${{{group}.Arn}}"),
+            ("logs:PutLogEvents", f"${{{group}.Arn}}"),
+        }

@@ -1,0 +1,174 @@
+"""Context values: defaults that work, and one sentence for each that does not."""
+
+import pytest
+import yaml
+
+from infra.settings import KEYS, MAX_STREAMS_BYTES, SIZES, read_settings
+from marketdata.errors import SettingsError
+from marketdata.topics import TOPICS
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder with what a deployment needs to find."""
+    (tmp_path / "build" / "functions" / "functions").mkdir(parents=True)
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "streams.yaml").write_text("streams: [{queue_id: one}]\n")
+    return tmp_path
+
+
+def faults(context, root):
+    with pytest.raises(SettingsError) as caught:
+        read_settings(context, root)
+    return list(caught.value.faults)
+
+
+def test_nothing_given_is_the_small_size_with_role_sign_in_and_kept_data(root):
+    settings = read_settings({}, root)
+    assert settings.size == SIZES["small"]
+    assert settings.kafka_auth == "iam"
+    assert not settings.scram
+    assert settings.retain
+    assert not settings.access_logs
+    assert settings.storage_gb == 50
+    assert settings.streams == "streams: [{queue_id: one}]\n"
+    assert settings.exchange_ports == (443, 9443)
+
+
+def test_every_key_is_read(root):
+    (root / "mine.yaml").write_text("streams: [{queue_id: two}]\n")
+    (root / "staged" / "functions").mkdir(parents=True)
+    given = {
+        "access_logs": True,
+        "alarm_email": "someone@example.org",
+        "availability_zones": "r-1a, r-1b,r-1c",
+        "binance_rest_url": "https://api.example.org",
+        "binance_ws_url": "wss://stream.example.org:7443/ws",
+        "broker_storage_gb": 99,
+        "functions": "staged",
+        "image": "example/worker:1",
+        "kafka_auth": "scram",
+        "on_delete": "destroy",
+        "size": "standard",
+        "streams": "mine.yaml",
+    }
+    assert set(given) == set(KEYS)
+    settings = read_settings(given, root)
+    assert settings.size == SIZES["standard"]
+    assert settings.scram
+    assert settings.access_logs
+    assert not settings.retain
+    assert settings.storage_gb == 99
+    assert settings.availability_zones == ("r-1a", "r-1b", "r-1c")
+    assert settings.functions == root / "staged"
+    assert settings.exchange_ports == (443, 7443, 9443)
+    assert (settings.image, settings.alarm_email) == ("example/worker:1", "someone@example.org")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("size", "medium", "context size=medium: must be small or standard"),
+        ("size", "", "context size=: must be small or standard"),
+        ("kafka_auth", "none", "context kafka_auth=none: must be iam or scram"),
+        ("access_logs", "yes", "context access_logs=yes: must be false or true"),
+        ("on_delete", "keep", "context on_delete=keep: must be retain or destroy"),
+        ("alarm_email", "me", "context alarm_email=me: is not an e-mail address"),
+        (
+            "availability_zones",
+            "r-1a,r-1a",
+            "context availability_zones=r-1a,r-1a: this size needs 2 different zones",
+        ),
+        (
+            "broker_storage_gb",
+            "1.5",
+            "context broker_storage_gb=1.5: must be a whole number from 1 to 16384",
+        ),
+        (
+            "broker_storage_gb",
+            0,
+            "context broker_storage_gb=0: must be a whole number from 1 to 16384",
+        ),
+        (
+            "binance_ws_url",
+            "http://example.org",
+            "context binance_ws_url=http://example.org: must be a wss:// address",
+        ),
+        (
+            "binance_rest_url",
+            "https://example.org:nine",
+            "context binance_rest_url=https://example.org:nine: must be a https:// address",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_what_is_allowed(key, value, sentence, root):
+    assert faults({key: value}, root) == [sentence]
+
+
+def test_an_unknown_key_of_ours_is_refused_and_the_near_one_named(root):
+    assert faults({"stream": "x.yaml", "colour": "red"}, root) == [
+        "context stream: is no key of this app; did you mean streams?",
+        f"context colour: is no key of this app; known are {', '.join(KEYS)}",
+    ]
+
+
+def test_keys_of_the_cdk_itself_are_left_alone(root):
+    context = {
+        "@aws-cdk/aws-iam:minimizePolicies": True,
+        "aws:cdk:enable-path-metadata": True,
+        "availability-zones:account=1:region=r": ["r-1a"],
+    }
+    assert read_settings(context, root).size.name == "small"
+
+
+def test_all_faults_are_told_at_once(root):
+    context = {"size": "tall", "kafka_auth": "tls", "alarm_email": "@"}
+    assert len(faults(context, root)) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read as YAML"),
+        ("streams: [", "cannot be read as YAML"),
+        ("", "has no list `streams`"),
+        ("streams: []", "has no list `streams`"),
+        (f"streams: [{{queue_id: {'x' * MAX_STREAMS_BYTES}}}]", "is over 32768 bytes"),
+    ],
+)
+def test_a_streams_file_that_cannot_be_deployed_is_refused(content, words, root):
+    if content is not None:
+        (root / "bad.yaml").write_text(content)
+    (fault,) = faults({"streams": "bad.yaml"}, root)
+    assert fault.startswith("context streams: ")
+    assert "bad.yaml" in fault
+    assert words in fault
+
+
+def test_without_staged_functions_the_command_that_stages_them_is_named(root):
+    (fault,) = faults({"functions": "nowhere"}, root)
+    assert "nowhere" in fault
+    assert "python -m infra.build_functions" in fault
+
+
+def test_a_size_never_asks_for_more_insync_replicas_than_survive_one_broker():
+    for size in SIZES.values():
+        assert size.min_insync == size.replication - 1
+        assert size.replication <= size.brokers
+
+
+def test_the_partitions_of_all_topics_fit_the_brokers():
+    allowed = {"kafka.t3.small": 300, "kafka.m7g.large": 1000}
+    offsets_topic = 50
+    for size in SIZES.values():
+        partitions = sum(topic.partitions for topic in TOPICS.values()) + offsets_topic
+        a_broker = partitions * size.replication / size.brokers
+        assert a_broker <= allowed[size.broker_type] / 2
+
+
+def test_the_streams_that_are_deployed_by_default_are_a_streams_file():
+    from infra.build_functions import ROOT  # noqa: PLC0415
+
+    document = yaml.safe_load((ROOT / "infra" / "streams.yaml").read_text())
+    (stream,) = document["streams"]
+    assert set(stream) == {"queue_id", "exchange", "tickers", "types"}
