@@ -1,0 +1,1 @@
+"""Simulated exchanges and the replay server: real sockets, known truth."""

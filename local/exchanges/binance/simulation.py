@@ -1,0 +1,199 @@
+"""A seeded market for one ticker: a random-walk book and the trades that move it.
+
+    advance(now) ─► one update id per changed level ─► Ladder
+                 └► happenings in order: trades, best-price changes
+
+Pure: time is an argument; the same seed and the same times make the same market.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from local.exchanges.binance.instruments import Instrument
+from local.exchanges.binance.ladder import ASK, BID, Change, Ladder
+from local.exchanges.binance.trades import AggTrade, Trade
+from local.exchanges.fixed_point import fixed8
+
+LEVELS = 2_000
+_SLACK = 50
+UPDATES_PER_SECOND = 150
+_LONGEST_STEP_MS = 1_000
+
+# Cumulative chances of a market order, a changed level and a new level; else a removal.
+_MARKET, _CHANGE, _NEW = 0.05, 0.55, 0.79
+
+Happening = Trade | AggTrade | tuple[int, str, str]
+
+
+class BookWalk:
+    """One ticker's market; `changed` collects (side, price) for whoever empties it."""
+
+    def __init__(self, instrument: Instrument, seed: int, start_ms: int) -> None:
+        self.instrument = instrument
+        self.ladder = Ladder()
+        self._random = Random(f"{seed}:{instrument.ticker}")  # noqa: S311 - repeatable on purpose
+        self._quantities: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._time_ms = start_ms
+        self._owed = 0
+        self._lean = 0.5
+        self.trade_id = self._random.randrange(10**9, 4 * 10**9)
+        self.agg_id = self.trade_id // 2
+        self._happenings: list[Happening] = []
+        self.changed: list[tuple[int, int]] = []
+        self._open(self._random.randrange(10**10, 5 * 10**10))
+
+    def _open(self, update_id: int) -> None:
+        tick = self.instrument.tick
+        changes = []
+        for side, sign in ((BID, -1), (ASK, 1)):
+            price = self.instrument.price // tick * tick
+            for _ in range(LEVELS):
+                price += sign * tick * self._gap()
+                if price <= 0:
+                    break
+                self._quantities[side][price] = quantity = self._quantity()
+                changes.append(Change(side, price, _level(price, quantity)))
+        self.ladder.load(update_id, changes)
+
+    def _gap(self) -> int:
+        """Ticks between neighbours: about twelve, less where the price has few ticks."""
+        mean = min(12, self.instrument.price // self.instrument.tick // (2 * LEVELS))
+        return 1 + int(self._random.expovariate(1 / (mean - 1))) if mean > 1 else 1
+
+    def _quantity(self) -> int:
+        step = self.instrument.step
+        draw = int(self._random.expovariate(1.0) * self.instrument.size)
+        return max(step, draw // step * step)
+
+    def advance(self, now_ms: int) -> list[Happening]:
+        """Live until `now_ms`; more than a second at once has one second's activity."""
+        elapsed = now_ms - self._time_ms
+        if elapsed <= 0:
+            return []
+        self._owed += min(elapsed, _LONGEST_STEP_MS) * UPDATES_PER_SECOND
+        count, self._owed = divmod(self._owed, 1000)
+        began = self._time_ms
+        for number in range(count):
+            self._time_ms = began + elapsed * (number + 1) // count
+            self._one_update()
+        self._time_ms = now_ms
+        happenings, self._happenings = self._happenings, []
+        return happenings
+
+    def _one_update(self) -> None:
+        before = self._bests()
+        draw = self._random.random()
+        side = BID if self._random.random() < 0.5 else ASK
+        if draw < _MARKET:
+            self._market_order()
+        elif draw < _CHANGE:
+            self._put(side, self._near(side), self._quantity())
+        elif draw < _NEW:
+            self._new_level(side)
+        else:
+            self._remove_level(side)
+        self._keep_depth(side)
+        after = self._bests()
+        if after != before:
+            self._happenings.append((self.ladder.last_id, *after))
+
+    def _bests(self) -> tuple[str, str]:
+        return self.ladder.best_level(BID), self.ladder.best_level(ASK)
+
+    def _near(self, side: int) -> int:
+        rank = int(self._random.expovariate(0.06))
+        return self.ladder.price_at(side, min(rank, self.ladder.count(side) - 1))
+
+    def _new_level(self, side: int) -> None:
+        """An order inside the spread where there is room, else behind; never crossing."""
+        tick = self.instrument.tick
+        sign = 1 if side == ASK else -1
+        best, other = self.ladder.price_at(side, 0), self.ladder.price_at(1 - side, 0)
+        room = abs(best - other) // tick - 1
+        if room > 0 and self._random.random() < 0.5:
+            price = best - sign * tick * self._random.randint(1, min(room, 5))
+        else:
+            price = best + sign * tick * int(self._random.expovariate(0.02))
+        if price > 0:
+            self._put(side, price, self._quantity())
+
+    def _remove_level(self, side: int) -> None:
+        if self.ladder.count(side) > LEVELS - _SLACK:
+            self._put(side, self._near(side), 0)
+
+    def _keep_depth(self, side: int) -> None:
+        count = self.ladder.count(side)
+        if count > LEVELS + _SLACK:
+            self._put(side, self.ladder.price_at(side, -1), 0)
+        elif count < LEVELS:
+            sign = 1 if side == ASK else -1
+            price = self.ladder.price_at(side, -1) + sign * self.instrument.tick * self._gap()
+            if price > 0:
+                self._put(side, price, self._quantity())
+
+    def _market_order(self) -> None:
+        """An aggressor takes up to three levels; far from home it leans homeward."""
+        if self._random.random() < 0.1:
+            self._lean = self._random.uniform(0.35, 0.65)
+        side = ASK if self._random.random() < self._homeward(self._lean) else BID
+        size = int(self._best_quantity(side) * self._random.choice((0.1, 0.3, 0.6, 1.0, 1.8)))
+        step = self.instrument.step
+        size = max(step, size // step * step)
+        for _ in range(3):
+            price = self.ladder.price_at(side, 0)
+            held = self._quantities[side][price]
+            taken = min(size, held)
+            self._trade(side, price, taken)
+            self._put(side, price, held - taken)
+            size -= taken
+            if not size:
+                return
+
+    def _best_quantity(self, side: int) -> int:
+        return self._quantities[side][self.ladder.price_at(side, 0)]
+
+    def _homeward(self, lean: float) -> float:
+        price, home = self.ladder.price_at(BID, 0), self.instrument.price
+        if price > home * 3 // 2:
+            return 0.2
+        return 0.8 if price < home * 2 // 3 else lean
+
+    def _trade(self, side: int, price: int, quantity: int) -> None:
+        """One fill: one to three trades at one price, and their aggregate."""
+        maker_bought = side == BID
+        first, text = self.trade_id + 1, fixed8(price)
+        for part in self._parts(quantity):
+            self.trade_id += 1
+            self._happenings.append(
+                Trade(self.trade_id, text, fixed8(part), self._time_ms, maker_bought)
+            )
+        self.agg_id += 1
+        self._happenings.append(
+            AggTrade(
+                self.agg_id, text, fixed8(quantity), first, self.trade_id,
+                self._time_ms, maker_bought,
+            )
+        )  # fmt: skip
+
+    def _parts(self, quantity: int) -> Iterator[int]:
+        steps = quantity // self.instrument.step
+        for _ in range(self._random.choice((0, 0, 0, 1, 2))):
+            if steps < 2:
+                break
+            part = self._random.randint(1, steps - 1)
+            steps -= part
+            yield part * self.instrument.step
+        yield steps * self.instrument.step
+
+    def _put(self, side: int, price: int, quantity: int) -> None:
+        if quantity:
+            self._quantities[side][price] = quantity
+        else:
+            self._quantities[side].pop(price, None)
+        level = _level(price, quantity) if quantity else None
+        self.ladder.apply(self.ladder.last_id + 1, (Change(side, price, level),))
+        self.changed.append((side, price))
+
+
+def _level(price: int, quantity: int) -> str:
+    return f'["{fixed8(price)}","{fixed8(quantity)}"]'

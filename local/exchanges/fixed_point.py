@@ -1,0 +1,25 @@
+"""Prices and quantities as whole numbers of 10^-8, in text always with eight digits."""
+
+UNIT = 100_000_000
+
+
+def fixed8(units: int) -> str:
+    """Text with exactly eight fraction digits: 6173763000000 is `61737.63000000`."""
+    return f"{units // UNIT}.{units % UNIT:08d}"
+
+
+def units8(text: str) -> int:
+    """The inverse of `fixed8`; fewer fraction digits are accepted.
+
+    Raises:
+        ValueError: the text is no plain decimal, or has more than eight fraction digits.
+    """
+    whole, _, fraction = text.partition(".")
+    if len(fraction) > 8:
+        raise ValueError(f"{text} has more than eight fraction digits")
+    return int(whole + fraction.ljust(8, "0"))
+
+
+def is_zero(text: str) -> bool:
+    """Whether a quantity removes its level."""
+    return not text.strip("0.")
