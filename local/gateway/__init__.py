@@ -1,0 +1,1 @@
+"""The local API Gateway: sockets, management API and HTTP API on the deployed functions."""

@@ -1,0 +1,136 @@
+"""Real tables for the functions, and a management API that can be told what to answer."""
+
+import importlib.util
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from functions import archive_bucket, dynamodb, posting, settings, tables
+
+
+def _load(name):
+    path = Path(__file__).parents[1] / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"tests_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+function_tables = _load("function_tables")
+
+
+class ManagementServer(ThreadingHTTPServer):
+    """Answers posts to connections; `answers[id]` are the statuses of the next ones.
+
+    The status 0 closes the socket without an answer, -1 keeps the client waiting.
+    """
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = {}
+        self.posts = []
+        self.requests = []
+        self.sockets = set()
+        self.waiting = threading.Event()
+        self.on_post = None
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.server_port}/stream"
+
+    def texts(self, connection_id):
+        return [text for to, text in self.posts if to == connection_id]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        self.server.sockets.add(self.client_address)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        connection_id = unquote(self.path.rsplit("/", 1)[1])
+        self.server.requests.append((self.path, dict(self.headers), body))
+        planned = self.server.answers.get(connection_id) or [200]
+        status = planned.pop(0)
+        if status == -1:
+            self.server.waiting.wait(10)
+            status = 0
+        if status == 0:
+            self.close_connection = True
+            return
+        if status == 200:
+            self.server.posts.append((connection_id, body))
+        if self.server.on_post:
+            self.server.on_post(connection_id, body)
+        self.send_response(status)
+        text = b"" if status == 200 else b'{"message":null}'
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@pytest.fixture
+def management():
+    """A management API under the test's control."""
+    server = ManagementServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.waiting.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def table_variables(dynamodb):
+    """The functions' variables for tables of these tests' own."""
+    return function_tables.create(dynamodb)
+
+
+@pytest.fixture(scope="session")
+def database(dynamodb):
+    """A client to look at the tables with."""
+    return function_tables.client_of(dynamodb)
+
+
+@pytest.fixture
+def functions(table_variables, management, monkeypatch, s3_endpoint):
+    """The functions' environment, read anew; yields the management API that they post to."""
+    variables = {
+        **table_variables,
+        "CALLBACK_URL_STREAM": management.endpoint,
+        "AWS_ENDPOINT_URL_S3": s3_endpoint,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    yield management
+    posting.close()
+    _forget()
+
+
+@pytest.fixture
+def s3_endpoint():
+    """Where the functions look for S3; nobody is there unless a test overrides this."""
+    return "http://127.0.0.1:9"
+
+
+def _forget():
+    for made in (
+        settings.settings,
+        dynamodb._client,
+        tables.connections_table,
+        tables.keys_table,
+        tables.instruments_table,
+        archive_bucket._archive_bucket,
+    ):
+        made.cache_clear()
