@@ -1,0 +1,232 @@
+"""Archivers as processes on a real broker and a real object store: killed, doubled, stopped."""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from container_worker.archive.outcome import read_head
+from container_worker.archive.stage import ArchiveStage
+from container_worker.kafka_consumer import KafkaConsumer
+from container_worker.settings import ArchiveSettings, KafkaSettings
+from marketdata.archive_layout import FOLDED
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
+
+SEED = int(os.environ.get("TAPEDECK_TEST_SEED", "0"))
+
+
+def seeds(count):
+    return [SEED] if SEED else range(1, count + 1)
+
+
+def say(seed, request):
+    """Prints the command that repeats this very case."""
+    name = request.node.nodeid.partition("[")[0]
+    sys.stdout.write(f"repeat with: TAPEDECK_TEST_SEED={seed} .venv/bin/pytest '{name}'\n")
+
+
+def assert_same(rig, tape):
+    found, wanted = rig.objects(), tape.objects()
+    paths = found.keys() | wanted.keys()
+    assert sorted(path for path in paths if found.get(path) != wanted.get(path)) == []
+
+
+def send_slowly(rig, records, seconds, events=()):
+    """Sends in small pieces over some seconds; `events` are called at seeded moments."""
+    pieces = 40
+    plan = sorted(events, key=lambda event: event[0])
+    for piece in range(pieces):
+        while plan and plan[0][0] <= piece / pieces:
+            plan.pop(0)[1]()
+        rig.send(records[len(records) * piece // pieces : len(records) * (piece + 1) // pieces])
+        time.sleep(seconds / pieces)  # the moments are spread over time, nothing is waited for
+    for _, event in plan:
+        event()
+
+
+def test_objects_are_the_plan_s_and_sigterm_ends_clean(rig, seeded_tape, wait_until):
+    tape = seeded_tape(1, 1500)
+    archiver = rig.start()
+    rig.send(tape.records)
+    wait_until(rig.is_durable, 40, "every record durable and committed")
+    assert_same(rig, tape)
+    assert rig.stop(archiver) == 0
+
+
+def test_a_stop_makes_durable_and_commits_what_is_held(
+    rig, seeded_tape, wait_until, monkeypatch
+):
+    tape = seeded_tape(2, 1500)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", rig.endpoint)
+    store, kafka = rig.store, KafkaSettings(rig.bootstrap)
+    consumer = KafkaConsumer(kafka, group="archive", topics=FOLDED, held=True)
+    stage = ArchiveStage(
+        ArchiveSettings(kafka, rig.bucket, flush_seconds=3600), store, consumer, rig.topic_ids()
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=stage.run, args=(stop,))
+    thread.start()
+    rig.send(tape.records)
+    folded = len(tape.records)
+    wait_until(
+        lambda: sum(one.position for one in list(stage._open.values())) == folded,
+        30,
+        "all folded",
+    )
+    assert rig.objects() != tape.objects()
+    begun = time.monotonic()
+    stop.set()
+    thread.join()
+    consumer.close()
+    assert time.monotonic() - begun < 20
+    assert_same(rig, tape)
+    assert rig.is_durable()
+
+
+def killed_while_streaming(rig, seeded_tape, wait_until, seed):
+    rng = random.Random(seed)
+    tape = seeded_tape(seed, 2000)
+    rig.start(flush_seconds=0.05)
+
+    def kill():
+        rig.processes[-1].kill()
+        rig.processes[-1].wait()
+        rig.start(flush_seconds=rng.choice((0.05, 0.3, 1.0)))
+
+    moments = [(rng.random(), kill) for _ in range(rng.randrange(1, 4))]
+    send_slowly(rig, tape.records, 3, moments)
+    wait_until(rig.is_durable, 60, "every record durable and committed")
+    assert_same(rig, tape)
+    assert rig.stop(rig.processes[-1]) == 0
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+def test_sigkill_while_records_stream_in(rig, seeded_tape, wait_until, request, seed):
+    say(seed, request)
+    killed_while_streaming(rig, seeded_tape, wait_until, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(101, 126))
+def test_sigkill_while_records_stream_in_25_times(rig, seeded_tape, wait_until, request, seed):
+    say(seed, request)
+    killed_while_streaming(rig, seeded_tape, wait_until, seed)
+
+
+def test_two_archivers_at_once(rig, seeded_tape, wait_until):
+    tape = seeded_tape(5, 2000)
+    rig.start()
+    send_slowly(rig, tape.records, 4, [(0.3, rig.start)])
+    wait_until(rig.is_durable, 40, "every record durable and committed")
+    assert_same(rig, tape)
+    assert [rig.stop(one) for one in rig.processes] == [0, 0]
+
+
+def test_a_stopped_archiver_that_resumes_after_its_partitions_were_taken(
+    rig, seeded_tape, wait_until
+):
+    tape = seeded_tape(6, 3000)
+    half = len(tape.records) // 2
+    stopped = rig.start(flush_seconds=0.5)
+    rig.send(tape.records[:half])
+    wait_until(lambda: any(rig.store.paths("data/")), 30, "a first object")
+    stopped.send_signal(signal.SIGSTOP)
+    rig.start()
+    rig.send(tape.records[half:])
+    wait_until(rig.is_durable, 60, "the other one took over")
+    stopped.send_signal(signal.SIGCONT)
+    wait_until(lambda: rig.stop(stopped) == 0, 30, "the resumed one ends clean")
+    assert_same(rig, tape)
+
+
+def test_retention_is_a_gap_and_nothing_doubles(rig, seeded_tape, wait_until):
+    tape = seeded_tape(7, 1200)
+    half = len(tape.records) // 2
+    archiver = rig.start()
+    rig.send(tape.records[:half])
+    wait_until(rig.is_durable, 40, "the first half durable")
+    assert rig.stop(archiver) == 0
+    before = rig.objects()
+    rig.send(tape.records[half:])
+    ends = rig.log_ends()
+    done = rig.committed([at for at, end in ends.items() if end])
+    # Retention takes half of what is not archived yet.
+    cut = {at: (done[at] + end) // 2 for at, end in ends.items() if end > 0}
+    admin = AdminClient({"bootstrap.servers": rig.bootstrap, "log_level": 0})
+    places = [TopicPartition(at.topic, at.partition, offset) for at, offset in cut.items()]
+    for future in admin.delete_records(places).values():
+        future.result(10)
+    again = rig.start()
+    wait_until(rig.is_durable, 40, "the rest durable")
+    assert rig.stop(again) == 0
+    after, whole = rig.objects(), tape.objects()
+    assert all(after[path].startswith(data) for path, data in before.items())
+    marks = b"".join(data for path, data in after.items() if path.endswith(".marks.csv"))
+    assert marks.count(b",retention,") >= 3
+    for path, data in after.items():
+        if not path.endswith(".marks.csv"):
+            rows = data.split(b"\n")
+            assert set(rows) <= set(whole[path].split(b"\n")), f"{path} has rows of its own"
+            assert int(read_head(path, rig.store.head(path)).rows) == len(rows) - 2
+
+
+def test_a_topic_made_anew_goes_on_in_the_same_objects(
+    rig, seeded_tape, wait_until, rig_module
+):
+    tape = seeded_tape(8, 1200)
+    half = len(tape.records) // 2
+    archiver = rig.start()
+    rig.send(tape.records[:half])
+    wait_until(rig.is_durable, 40, "the first half durable")
+    assert rig.stop(archiver) == 0
+    rig_module.make_topics(rig.bootstrap)
+    again = rig.start()
+    rig.send(tape.records[half:])
+    wait_until(rig.is_durable, 40, "the second half durable")
+    assert rig.stop(again) == 0
+    assert_same(rig, tape)
+    heads = [read_head(path, rig.store.head(path)) for path in rig.objects()]
+    assert any(head.inherited for head in heads)
+
+
+def test_a_lost_checkpoint_means_folding_from_the_start(rig, seeded_tape, wait_until):
+    tape = seeded_tape(9, 1200)
+    half = len(tape.records) // 2
+    archiver = rig.start()
+    rig.send(tape.records[:half])
+    wait_until(rig.is_durable, 40, "the first half durable")
+    assert rig.stop(archiver) == 0
+    for path in list(rig.store.paths("_state/")):
+        rig.s3.delete_object(Bucket=rig.bucket, Key=path)
+    again = rig.start()
+    rig.send(tape.records[half:])
+    wait_until(rig.is_durable, 40, "the second half durable")
+    assert rig.stop(again) == 0
+    assert_same(rig, tape)
+
+
+def test_a_deleted_object_is_made_again_from_the_topic(rig, seeded_tape, wait_until):
+    tape = seeded_tape(10, 1200)
+    half = len(tape.records) // 2
+    archiver = rig.start()
+    rig.send(tape.records[:half])
+    wait_until(rig.is_durable, 40, "the first half durable")
+    for path in rig.objects():
+        if "ETHUSDT" in path and not path.endswith(".marks.csv"):
+            rig.s3.delete_object(Bucket=rig.bucket, Key=path)
+    rig.send(tape.records[half:])
+
+    wanted = {path for path in tape.objects() if "ETHUSDT" in path}
+    wait_until(
+        lambda: wanted <= set(rig.store.paths("data/")), 40, "the deleted objects are there"
+    )
+    wait_until(rig.is_durable, 40, "every record durable and committed")
+    assert rig.stop(archiver) == 0
+    assert_same(rig, tape)
