@@ -1,0 +1,166 @@
+"""Stage `capture`: exchange sockets to Kafka, for the streams of a file or for one job.
+
+settings, streams ─► producer, telemetry, control ─► Stage.run ─► exit code
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from container_worker import instruments_table, log, streams_file
+from container_worker.capture.stage import Form, Stage, Stream
+from container_worker.capture.timing import Timing
+from container_worker.control import Control
+from container_worker.exchanges import REGISTRY
+from container_worker.exchanges.adapter import Endpoints
+from container_worker.kafka import Producer, check_topics, create_missing, partition_counts
+from container_worker.settings import BinanceSettings, CaptureSettings, JobSettings
+from container_worker.streams_file import Wish
+from container_worker.telemetry import Telemetry
+from marketdata import topics
+from marketdata.errors import (
+    InputError,
+    RestrictedLocation,
+    SettingsError,
+    StoreError,
+)
+from marketdata.instruments import Instrument
+from marketdata.topics import QUEUE_CONTROL, QUEUE_EVENTS, REJECTS, TOPIC_OF_TYPE, Topic
+
+__all__ = ["run_job", "run_streams"]
+
+_JOB_EXCHANGE = "binance"
+
+
+def run_streams(
+    settings: CaptureSettings,
+    streams: Path | None,
+    stop: threading.Event,
+    timing: Timing | None = None,
+) -> int:
+    """Captures the streams of a file, or of the settings' YAML, until `stop`; the exit code.
+
+    Raises:
+        InputError: streams, topics or tickers are wrong; nothing was started.
+        TapedeckError: capture cannot go on.
+    """
+    wishes = _wishes(settings, streams)
+    check_topics(settings.kafka, _topics_of(wishes, settings))
+    producer = Producer(settings.kafka)
+    form = Form(
+        topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
+        rejects_topic=REJECTS.name,
+        fatal=lambda _error: False,
+        listed=partial(_write_instruments, settings.instruments_table),
+    )
+    stage = Stage(
+        producer,
+        [_stream(producer, settings, wish) for wish in wishes],
+        _endpoints(settings.binance),
+        form,
+        timing=timing or Timing(),
+        stop=stop,
+        finish=threading.Event(),
+    )
+    return stage.run()
+
+
+def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None = None) -> int:
+    """Captures one ticker in one type to the job's own topic, until `stop` or its command.
+
+    Raises:
+        InputError: the ticker or the type does not exist.
+        TapedeckError: capture cannot go on.
+    """
+    adapter = REGISTRY[_JOB_EXCHANGE]
+    if settings.type not in adapter.types:
+        has = ", ".join(sorted(adapter.types))
+        raise SettingsError([f"TYPE: {adapter.name} has no {settings.type}; it has {has}"])
+    rejects = _job_topics(settings)
+    finish = threading.Event()
+    control = Control(
+        settings.kafka, settings.queue.control_topic, _on_stop(settings.queue_id, finish)
+    )
+    control.start()
+    try:
+        producer = Producer(settings.kafka)
+        wish = Wish(settings.queue_id, adapter.name, (settings.symbol,), (settings.type,))
+        form = Form(
+            topic_of=lambda _type: settings.topic,
+            rejects_topic=rejects,
+            fatal=lambda error: isinstance(error, RestrictedLocation),
+            listed=lambda _instruments: None,
+        )
+        stage = Stage(
+            producer,
+            [_stream(producer, settings, wish)],
+            _endpoints(settings.binance),
+            form,
+            timing=timing or Timing(),
+            stop=stop,
+            finish=finish,
+        )
+        return stage.run()
+    finally:
+        control.close()
+
+
+def _wishes(settings: CaptureSettings, streams: Path | None) -> tuple[Wish, ...]:
+    if streams is not None:
+        return streams_file.read(streams)
+    if settings.streams:
+        return streams_file.parse(settings.streams, "STREAMS")
+    raise InputError("no streams to capture: give --streams FILE, STREAMS_FILE or STREAMS")
+
+
+def _topics_of(wishes: Iterable[Wish], settings: CaptureSettings) -> list[Topic]:
+    ours = {TOPIC_OF_TYPE[type_].name for wish in wishes for type_ in wish.types}
+    queue = settings.queue
+    return [
+        *(topics.TOPICS[name] for name in sorted(ours)),
+        replace(QUEUE_EVENTS, name=queue.events_topic),
+        REJECTS,
+    ]
+
+
+def _job_topics(settings: JobSettings) -> str | None:
+    """Sees to the job's topics; the topic of rejects, where the cluster has one."""
+    queue = settings.queue
+    create_missing(
+        settings.kafka,
+        [
+            Topic(settings.topic, 1, topics.ORDERBOOK.retention_ms, 8 * 1024 * 1024),
+            replace(QUEUE_CONTROL, name=queue.control_topic),
+            replace(QUEUE_EVENTS, name=queue.events_topic),
+        ],
+    )
+    return REJECTS.name if REJECTS.name in partition_counts(settings.kafka) else None
+
+
+def _stream(producer: Producer, settings: CaptureSettings | JobSettings, wish: Wish) -> Stream:
+    units = [(ticker, type_) for ticker in wish.tickers for type_ in wish.types]
+    return Stream(wish, Telemetry(producer, settings.queue, wish.queue_id, units))
+
+
+def _endpoints(binance: BinanceSettings) -> dict[str, Endpoints]:
+    return {"binance": Endpoints(binance.ws_url, binance.rest_url)}
+
+
+def _on_stop(queue_id: str, finish: threading.Event) -> Callable[[str], None]:
+    def obey(stopped: str) -> None:
+        if stopped == queue_id:
+            finish.set()
+
+    return obey
+
+
+def _write_instruments(table: str, instruments: Iterable[Instrument]) -> None:
+    """Names are a convenience: capture goes on without them, and says so."""
+    if not table:
+        return
+    try:
+        instruments_table.write(table, instruments)
+    except StoreError as error:
+        log.event("capture.instruments", level="error", message=str(error))

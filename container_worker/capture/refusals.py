@@ -1,0 +1,73 @@
+"""What an exchange's HTTP status or a network failure means: one sentence that says what to do.
+
+Used for REST answers and for the upgrade of a WebSocket alike.
+"""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from container_worker.exchanges.adapter import Adapter
+from marketdata.errors import (
+    ExchangeError,
+    ExchangeUnavailable,
+    RateLimited,
+    RestrictedLocation,
+)
+
+_FIRST_PAUSE_S = 60
+_LONGEST_PAUSE_S = 3 * 86_400
+
+
+def of_status(
+    adapter: Adapter, url: str, status: int, headers: Mapping[str, str], body: bytes
+) -> ExchangeError:
+    """The error for an HTTP status that is no success; header names are lower-case."""
+    host = urlsplit(url).netloc
+    if status == 451:
+        return RestrictedLocation(adapter.restricted)
+    if status in {418, 429}:
+        pause = _retry_after_s(headers)
+        did = "has banned this address" if status == 418 else "limits the rate of this address"
+        return RateLimited(
+            f"{adapter.name} {did} (HTTP {status} from {host}): trying again in {pause} s",
+            retry_after_s=pause,
+        )
+    said = " ".join(body[:200].decode("utf-8", "replace").split())
+    said = f": {said}" if said else ""
+    if status == 403:
+        return ExchangeUnavailable(
+            f"{host} forbids the request (HTTP 403): a firewall of {adapter.name} or a proxy "
+            f"on the way blocks this address{said}"
+        )
+    if status >= 500:
+        return ExchangeUnavailable(f"{host} failed (HTTP {status}){said}")
+    return ExchangeError(f"{host} refused the request (HTTP {status}){said}")
+
+
+def of_network(url: str, error: OSError) -> ExchangeUnavailable:
+    """The error for a connection that did not come about, or broke."""
+    host = urlsplit(url).hostname or url
+    if isinstance(error, socket.gaierror):
+        text = f"the host {host} is not found: is the URL right, and does DNS work here?"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        text = (
+            f"the certificate of {host} is not trusted ({error.verify_message}): name its "
+            "authority's file in SSL_CERT_FILE"
+        )
+    elif isinstance(error, ssl.SSLError):
+        text = f"TLS with {host} failed ({error.reason or error}): is wss:// or https:// right?"
+    elif isinstance(error, TimeoutError):
+        text = f"{host} did not answer in time"
+    elif isinstance(error, ConnectionRefusedError):
+        text = f"nothing listens at {urlsplit(url).netloc}: is the URL right?"
+    else:
+        text = f"the connection to {host} failed: {error.strerror or error}"
+    return ExchangeUnavailable(text)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> int:
+    text = headers.get("retry-after", "")
+    seconds = int(text) if text.isdecimal() else _FIRST_PAUSE_S
+    return max(1, min(seconds, _LONGEST_PAUSE_S))

@@ -1,0 +1,81 @@
+"""GET requests to one exchange, within its budget.
+
+RestRequest ─► budget ─► HTTP ─► body, or one of our errors
+"""
+
+import http.client
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+
+from container_worker.capture import refusals
+from container_worker.capture.weight_budget import WeightBudget
+from container_worker.exchanges.adapter import Adapter, RestRequest
+from marketdata.errors import ExchangeUnavailable, RateLimited
+
+_LARGEST_BODY = 64 * 1024 * 1024
+
+
+class RestClient:
+    """Used by one thread at a time; waits for the budget before it sends."""
+
+    def __init__(
+        self, adapter: Adapter, base_url: str, timeout_s: float, stop: threading.Event
+    ) -> None:
+        self._adapter = adapter
+        self._base = base_url
+        self._timeout_s = timeout_s
+        self._stop = stop
+        self._budget = WeightBudget(adapter.limits.weight_per_minute)
+        self._tls = ssl.create_default_context()
+
+    def get(self, request: RestRequest) -> bytes:
+        """The body of a successful answer.
+
+        Raises:
+            RestrictedLocation, RateLimited, ExchangeUnavailable, ExchangeError.
+        """
+        while wait_s := self._budget.wait_s(request.weight, time.monotonic()):
+            if self._stop.wait(wait_s):
+                raise ExchangeUnavailable("the process is ending")
+        url = self._base + request.path
+        try:
+            return self._fetch(url)
+        except RateLimited as error:
+            self._budget.close(error.retry_after_s, time.monotonic())
+            raise
+
+    def _fetch(self, url: str) -> bytes:
+        asked = urllib.request.Request(url, headers={"User-Agent": "tapedeck"})  # noqa: S310 - settings allow http(s) only
+        try:
+            with urllib.request.urlopen(  # noqa: S310
+                asked, timeout=self._timeout_s, context=self._tls
+            ) as answer:
+                self._observe(_lower(answer.headers.items()))
+                body: bytes = answer.read(_LARGEST_BODY)
+                return body
+        except urllib.error.HTTPError as error:
+            with error:
+                headers = _lower(error.headers.items())
+                raise refusals.of_status(
+                    self._adapter, url, error.code, headers, error.read(2048)
+                ) from error
+        except urllib.error.URLError as error:
+            reason = error.reason
+            cause = reason if isinstance(reason, OSError) else OSError(str(reason))
+            raise refusals.of_network(url, cause) from error
+        except (OSError, http.client.HTTPException) as error:
+            cause = error if isinstance(error, OSError) else OSError(repr(error))
+            raise refusals.of_network(url, cause) from error
+
+    def _observe(self, headers: Mapping[str, str]) -> None:
+        used = self._adapter.used_weight(headers)
+        if used is not None:
+            self._budget.observe(used, time.monotonic())
+
+
+def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}

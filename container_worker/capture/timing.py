@@ -1,0 +1,29 @@
+"""How long capture waits for what."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in seconds. The defaults are those of production; tests scale them down."""
+
+    connect: float = 10.0
+    accept: float = 15.0
+    """From the upgrade to the exchange's acceptance of all subscriptions."""
+    stall: float = 60.0
+    """A socket without a data frame for so long is dead: pings are no life.."""
+    life_margin: float = 600.0
+    """How long before the exchange's own limit a connection is replaced."""
+    overlap_least: float = 1.0
+    overlap_most: float = 30.0
+    """How long two sockets stay open when make goes before break (rule 9)."""
+    room: float = 30.0
+    """How long a full producer holds back the socket before records are given up (rule 5)."""
+    rest: float = 10.0
+    watermark: float = 60.0
+    tick: float = 0.25
+    restricted: float = 900.0
+    """The pause after HTTP 451, which is permanent for the address."""
+    backoff_base: float = 0.5
+    backoff_cap: float = 30.0
+    drain: float = 18.0

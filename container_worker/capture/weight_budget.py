@@ -1,0 +1,40 @@
+"""One exchange's request budget, shared by all tickers: a mass resync queues."""
+
+_SHARE = 0.8
+"""Of what the exchange allows; the rest is for others at the same address."""
+
+
+class WeightBudget:
+    """A token bucket that refills over a minute. Pure: the time is an argument."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._capacity = per_minute * _SHARE
+        self._left = self._capacity
+        self._at_s: float | None = None
+        self._closed_until_s = 0.0
+
+    def wait_s(self, weight: int, now_s: float) -> float:
+        """How long a request of this weight must wait; at 0 it is spent."""
+        self._refill(now_s)
+        if now_s < self._closed_until_s:
+            return self._closed_until_s - now_s
+        weight = min(weight, int(self._capacity))
+        if self._left >= weight:
+            self._left -= weight
+            return 0.0
+        return (weight - self._left) * 60.0 / self._capacity
+
+    def observe(self, used: int, now_s: float) -> None:
+        """The exchange's own count of the running minute, where it is higher than ours."""
+        self._refill(now_s)
+        self._left = min(self._left, self._capacity - used)
+
+    def close(self, seconds: float, now_s: float) -> None:
+        """No request at all for so long: the exchange said so."""
+        self._closed_until_s = max(self._closed_until_s, now_s + seconds)
+
+    def _refill(self, now_s: float) -> None:
+        if self._at_s is not None:
+            self._left += max(0.0, now_s - self._at_s) * self._capacity / 60.0
+            self._left = min(self._left, self._capacity)
+        self._at_s = now_s
