@@ -15,8 +15,12 @@ TapedeckError
 │   └── BrokerUnavailable    worth another try
 ├── StoreError               S3 or DynamoDB
 │   ├── StoreUnavailable     worth another try
+│   ├── StoreConflict        a condition did not hold: look again and decide (rule 15)
 │   └── ArchiveConflict      an object that contradicts the topic: stop this partition
+├── GatewayUnavailable       the management API of the client WebSockets: worth another try
 ├── ClientError              a client's message, answered with an `error` of the protocol
+├── RequestError             a request to the HTTP API, answered with 400 or 404
+├── BuildError               the functions' code could not be staged for a deployment
 └── LocalError               the stack on this machine: ports, folders, processes
 """
 
@@ -95,8 +99,16 @@ class StoreUnavailable(StoreError):
     """S3 or DynamoDB did not answer; worth another try."""
 
 
+class StoreConflict(StoreError):
+    """A conditional write was refused, or what it builds on is gone: look again and decide."""
+
+
 class ArchiveConflict(StoreError):
     """An archive object that cannot come from this topic (rule 13)."""
+
+
+class GatewayUnavailable(TapedeckError):
+    """The management API did not answer or refuses everything; worth another try."""
 
 
 class ClientError(TapedeckError):
@@ -113,6 +125,18 @@ class ClientError(TapedeckError):
         self.detail = detail
         self.symbols = tuple(symbols)
         super().__init__(detail or message)
+
+
+class RequestError(TapedeckError):
+    """A request to the HTTP API that cannot be served: `VALIDATION_ERROR` or `NOT_FOUND`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class BuildError(TapedeckError):
+    """The functions' code could not be staged; the text ends with the installer's own words."""
 
 
 class LocalError(TapedeckError):

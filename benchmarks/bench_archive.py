@@ -1,0 +1,184 @@
+"""Rows a second from a topic to durable objects: one archiver, real Kafka, S3Proxy.
+
+The archiver has joined its group and made a first piece durable; it is held still while the
+rest is produced, and timed from when it goes on until the group has committed the last record.
+
+    python benchmarks/bench_archive.py
+"""
+
+import os
+import platform
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import boto3
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from measuring import cpu_seconds, must_run, versions
+
+from local import embedded
+from marketdata import codec
+from marketdata.archive_layout import FOLDED
+from marketdata.messages import DepthUpdate
+from marketdata.times import iso_ms
+from marketdata.topics import ORDERBOOK, PRICES
+
+BUCKET = "bench"
+TICKERS = ("BTCUSDT", "ETHUSDT", "LTCUSDT", "XRPUSDT")
+START_MS = 1_722_500_000_000
+FRAMES = 25_000
+TRADES = 300_000
+TARGET_ROWS = 150_000
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local-secret",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def depth_records(count, first):
+    """Deltas of 20 levels a side, from 256 made before."""
+    rng = random.Random(1)
+
+    def level(around):
+        quantity = "0.00000000" if rng.random() < 0.3 else f"{rng.random() * 5:.8f}"
+        return (f"{around + rng.random() * 100:.8f}", quantity)
+
+    sides = [[level(60_000) for _ in range(20)] for _ in range(256)]
+    for index in range(first, first + count):
+        ticker = TICKERS[index % len(TICKERS)]
+        number = index // len(TICKERS) + 1
+        delta = DepthUpdate(
+            E=START_MS + number * 100,
+            s=ticker,
+            U=number * 10,
+            u=number * 10 + 9,
+            b=sides[index % 256],
+            a=sides[(index + 7) % 256],
+            x="binance",
+        )
+        base = codec.base_headers("ws_diff_depth", "bench", 1)
+        yield ticker, codec.record_headers(base, delta.u, 1, b"exchange"), codec.encode(delta)
+
+
+def trade_records(count, first):
+    """Trades of eight decimals."""
+    for index in range(first, first + count):
+        ticker = TICKERS[index % len(TICKERS)]
+        number = index // len(TICKERS) + 1
+        value = (
+            f'{{"type":"price_update","symbol":"{ticker}","price":60000.{index:08d},'
+            f'"volume":null,"timestamp":"{iso_ms(START_MS + number)}","source":"binance",'
+            f'"trade_id":{number},"quantity":0.{index:08d},"side":"BUY"}}'
+        )
+        base = codec.base_headers("ws_trades", "bench", 1)
+        yield ticker, codec.record_headers(base, number, 1, b"exchange"), value.encode()
+
+
+def produce(servers, topic, records):
+    """Sends records and waits until the broker has them."""
+    producer = Producer(
+        {
+            "bootstrap.servers": servers,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+        }
+    )
+    for ticker, headers, value in records:
+        while True:
+            try:
+                producer.produce(topic, value, f"binance:{ticker}", headers=headers)
+                break
+            except BufferError:
+                producer.poll(0.05)
+    producer.flush()
+
+
+class Progress:
+    """What the archiver's group has committed of what is there."""
+
+    def __init__(self, servers, topic):
+        self._consumer = Consumer({"bootstrap.servers": servers, "group.id": "archive"})
+        self._places = [TopicPartition(topic.name, one) for one in range(topic.partitions)]
+
+    def is_done(self):
+        """Whether every record is durable."""
+        ends = [self._consumer.get_watermark_offsets(one)[1] for one in self._places]
+        done = self._consumer.committed(self._places, timeout=10)
+        return all(one.offset >= end for one, end in zip(done, ends, strict=True) if end)
+
+    def wait(self, process):
+        """Blocks until it is so; returns the moment."""
+        while not self.is_done():
+            must_run(process)
+            time.sleep(0.02)
+        return time.monotonic()
+
+
+def measure(servers, endpoint, topic, make, count, folder):
+    """Records a second, and in a second of processor time."""
+    environment = os.environ | CREDENTIALS | {
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "ARCHIVE_BUCKET": BUCKET,
+        "AWS_ENDPOINT_URL_S3": endpoint,
+    }  # fmt: skip
+    produce(servers, topic.name, make(len(TICKERS), 0))
+    with (folder / "archive.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "container_worker", "archive"],
+            env=environment | {"ARCHIVE_FLUSH_SECONDS": "1"},
+            stderr=log,
+        )
+    try:
+        progress = Progress(servers, topic)
+        progress.wait(process)
+        process.send_signal(signal.SIGSTOP)
+        produce(servers, topic.name, make(count, len(TICKERS)))
+        cpu_s, begun_s = cpu_seconds(process), time.monotonic()
+        process.send_signal(signal.SIGCONT)
+        seconds = progress.wait(process) - begun_s
+        cpu_s = cpu_seconds(process) - cpu_s
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+    return count / seconds, count / cpu_s
+
+
+def run(folder):
+    """Both topics, one after the other."""
+    os.environ.update(CREDENTIALS)
+    with embedded.kafka(folder / "kafka") as servers, embedded.s3(folder / "s3") as endpoint:
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+        admin = AdminClient({"bootstrap.servers": servers})
+        new = [NewTopic(one.name, one.partitions, 1, config=one.configs) for one in FOLDED]
+        for future in admin.create_topics(new).values():
+            future.result(10)
+        time.sleep(1)  # the broker tells its new topics to itself
+        depth = measure(servers, endpoint, ORDERBOOK, depth_records, FRAMES, folder)
+        trades = measure(servers, endpoint, PRICES, trade_records, TRADES, folder)
+    print("\narchive: rows from the topic to durable objects")
+    print(f"  Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    print(f"  {versions('confluent-kafka', 'boto3', 'msgspec')}")
+    for name, rates, rows in (
+        ("order book, 40 rows a record", depth, 40),
+        ("trades", trades, 1),
+    ):
+        wall, cpu = (rate * rows for rate in rates)
+        print(f"  {name:<30}{wall:>10,.0f} rows/s")
+        print(f"  {'':<30}{cpu:>10,.0f} rows in a second of processor time")
+    ratio = depth[0] * 40 / TARGET_ROWS
+    print(f"  order book: {ratio:.1f} times the target of {TARGET_ROWS:,} rows/s", flush=True)
+    return ratio >= 1
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        sys.exit(0 if run(Path(temporary)) else 1)

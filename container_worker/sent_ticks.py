@@ -1,0 +1,58 @@
+"""The end of `ticks`, read when derive begins a partition: what an earlier life has sent.
+
+ticks[p], last records ─► Conflator.seed
+"""
+
+import time
+from collections.abc import Iterable
+
+from container_worker import log
+from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, Partition
+from container_worker.settings import KafkaSettings
+from marketdata.errors import BrokerUnavailable
+from marketdata.topics import TICKS
+
+TAIL_RECORDS = 20_000
+TAIL_SECONDS = 10.0
+
+
+def read_sent(kafka: KafkaSettings, numbers: Iterable[int]) -> list[ConsumedRecord]:
+    """The newest records of these partitions of `ticks`, each partition's in order.
+
+    At most `TAIL_RECORDS` a partition. When the broker does not give them in time, what has
+    come is returned: then values may be sent twice, and none is lost.
+
+    Raises:
+        BrokerError: the topic may not be read.
+    """
+    consumer = KafkaConsumer(kafka, group="derive-sent")
+    try:
+        return _read(consumer, [Partition(TICKS.name, number) for number in numbers])
+    except BrokerUnavailable as error:
+        log.event("derive.sent_unknown", level="warning", error=str(error))
+        return []
+    finally:
+        consumer.close()
+
+
+def _read(consumer: KafkaConsumer, partitions: list[Partition]) -> list[ConsumedRecord]:
+    missing: dict[Partition, int] = {}
+    for partition in partitions:
+        begin, end = consumer.log_range(partition)
+        if begin < end:
+            consumer.seek(partition, max(begin, end - TAIL_RECORDS))
+            missing[partition] = end
+    records: list[ConsumedRecord] = []
+    deadline = time.monotonic() + TAIL_SECONDS
+    while missing and time.monotonic() < deadline:
+        polled = consumer.poll()
+        for record in polled.records:
+            records.append(record)
+            partition = Partition(record.topic, record.partition)
+            if record.offset + 1 >= missing.get(partition, 0):
+                missing.pop(partition, None)
+        for partition in polled.out_of_range:
+            missing.pop(partition, None)
+    if missing:
+        log.event("derive.sent_incomplete", level="warning", partitions=len(missing))
+    return records

@@ -1,0 +1,79 @@
+"""What has to be made in the servers before the stages can start.
+
+server ready ─► provision (in a thread) ─► fact
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import boto3
+from botocore.config import Config
+
+from local import stack_settings as names
+from local.bucket import create_bucket
+from local.replay_progress import simulator_status
+from local.stack_plan import BUCKET, STREAMS, TABLES, TOPICS, streams_yaml
+from local.stack_settings import REPLAY, StackSettings
+from local.tables import create_tables
+from local.topics import create_topics
+from marketdata.errors import LocalError
+
+SDK = Config(proxies={}, connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """One fact: the stages that it needs, and the blocking work that makes it true."""
+
+    fact: str
+    needs: tuple[str, ...]
+    work: Callable[[], None]
+
+
+def provisions(settings: StackSettings, ports: Mapping[str, int]) -> list[Provision]:
+    """The provisions of a start; each may be done again without harm."""
+    at = settings.address
+    rest_url = f"http://{at}:{ports['binance_rest']}"
+    replay = settings.mode == REPLAY and settings.streams is None
+    return [
+        Provision(TOPICS, ("kafka",), partial(create_topics, f"{at}:{ports['kafka']}")),
+        Provision(TABLES, ("dynamodb",), partial(_tables, f"http://{at}:{ports['dynamodb']}")),
+        Provision(
+            BUCKET, ("s3", "s3-lock"), partial(_bucket, settings, f"http://{at}:{ports['s3']}")
+        ),
+        Provision(
+            STREAMS,
+            ("exchanges",) if replay else (),
+            partial(_streams, settings, rest_url) if replay else _nothing,
+        ),
+    ]
+
+
+def _nothing() -> None:
+    """The streams file is there already."""
+
+
+def _session() -> boto3.Session:
+    return boto3.Session(
+        aws_access_key_id=names.ACCESS_KEY_ID,
+        aws_secret_access_key=names.SECRET_ACCESS_KEY,
+        region_name=names.REGION,
+    )
+
+
+def _tables(endpoint: str) -> None:
+    create_tables(_session().client("dynamodb", endpoint_url=endpoint, config=SDK))
+
+
+def _bucket(settings: StackSettings, endpoint: str) -> None:
+    client = _session().client("s3", endpoint_url=endpoint, config=SDK)
+    create_bucket(client, names.BUCKET, settings.objects)
+
+
+def _streams(settings: StackSettings, rest_url: str) -> None:
+    status = simulator_status(rest_url)
+    tickers = (status or {}).get("tickers")
+    if not isinstance(tickers, list) or not tickers:
+        raise LocalError("the recording has no ticker: give another path to --replay")
+    settings.streams_file.write_text(streams_yaml([str(ticker) for ticker in tickers]))

@@ -1,0 +1,91 @@
+"""What `tapedeck up` was asked for, and the names that a local stack goes by.
+
+options ─► StackSettings
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.ports import free_ports
+
+BUCKET = "tapedeck"
+CONNECTIONS_TABLE = "tapedeck-connections"
+KEYS_TABLE = "tapedeck-keys"
+INSTRUMENTS_TABLE = "tapedeck-instruments"
+REGION = "us-east-1"
+ACCESS_KEY_ID = "local"
+SECRET_ACCESS_KEY = "local-secret"  # noqa: S105 the store checks none; it must be something
+DEVELOPMENT_KEY = "chrono_public_dev_key_001"
+
+SIMULATE, REPLAY, LIVE = "simulate", "replay", "live"
+DEMO_STREAMS = Path(__file__).parent / "streams" / "demo.yaml"
+
+PUBLIC_PORTS = {
+    "api": 8080,
+    "stream": 3000,
+    "kafka": 19092,
+    "s3": 19000,
+    "dynamodb": 18000,
+    "binance_ws": 19443,
+    "binance_rest": 19444,
+}
+PRIVATE_PORTS = ("s3_private", "kafka_controller")
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """One local stack; `data` is absolute and holds everything that outlives a start.
+
+    `speed` is a number or `max`; `streams` is None for the default of the mode.
+    """
+
+    data: Path
+    mode: str = SIMULATE
+    recordings: tuple[Path, ...] = ()
+    streams: Path | None = None
+    seed: int = 1
+    speed: str = "1"
+    once: bool = False
+    free_ports: bool = False
+    host: str = "127.0.0.1"
+
+    @property
+    def address(self) -> str:
+        """Where the stack's own processes reach what listens on `host`."""
+        return "127.0.0.1" if self.host in {"0.0.0.0", "localhost"} else self.host
+
+    @property
+    def logs(self) -> Path:
+        """Where each process has its log."""
+        return self.data / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Where the run file, its lock and what is made for one start are."""
+        return self.data / "run"
+
+    @property
+    def objects(self) -> Path:
+        """The bucket as a folder of plain files."""
+        return self.data / "s3" / BUCKET
+
+    @property
+    def streams_file(self) -> Path:
+        """The streams that capture reads; with a recording it is made from its tickers."""
+        if self.streams is not None:
+            return self.streams
+        return self.run / "streams.yaml" if self.mode == REPLAY else DEMO_STREAMS
+
+
+def choose_ports(settings: StackSettings) -> Mapping[str, int]:
+    """The ports of this start: the documents' own, or free ones; private ones always are."""
+    names = [*PUBLIC_PORTS, *PRIVATE_PORTS] if settings.free_ports else list(PRIVATE_PORTS)
+    chosen = dict(zip(names, free_ports(len(names)), strict=True))
+    return PUBLIC_PORTS | chosen
+
+
+def public_ports(settings: StackSettings, ports: Mapping[str, int]) -> dict[str, int]:
+    """The ports that this start will listen on under a name that a person may know."""
+    unused = {"binance_ws", "binance_rest"} if settings.mode == LIVE else set()
+    return {name: ports[name] for name in PUBLIC_PORTS if name not in unused}

@@ -1,0 +1,100 @@
+"""Telemetry: the document's shape, and when `loading` is due."""
+
+import json
+
+from container_worker.telemetry import Telemetry
+
+
+class Recorder:
+    """Takes records as the producer does."""
+
+    def __init__(self):
+        self.records = []
+
+    def send(self, record, on_ack=None, *, reserved=False):
+        assert reserved
+        self.records.append(record)
+        return True
+
+    def events(self, status):
+        values = [json.loads(record.value) for record in self.records]
+        return [value for value in values if value["status"] == status]
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1722445567.8904
+
+    def __call__(self):
+        return self.now
+
+
+def make(queue, units=(("BTCUSDT", "ws_depth"),)):
+    recorder, clock = Recorder(), Clock()
+    telemetry = Telemetry(recorder, queue, "wf-1", units, clock=clock, monotonic=clock)
+    return telemetry, recorder, clock
+
+
+def test_a_loading_event_is_exactly_the_documents(queue):
+    telemetry, recorder, _ = make(queue)
+    counter = telemetry.counter("BTCUSDT", "ws_depth")
+    for _ in range(15_000):
+        counter.wrote()
+    record = recorder.records[-1]
+    assert (record.topic, record.key, record.headers) == ("queue-events", b"wf-1", [])
+    assert json.loads(record.value) == {
+        "queue_id": "wf-1",
+        "symbol": "BTCUSDT",
+        "type": "ws_depth",
+        "status": "loading",
+        "message": "Loaded and published 15000 order book records",
+        "records_written": 15000,
+        "finished": False,
+        "producer": "loader__a1b2c3",
+        "timestamp": 1722445567.890,
+    }
+    assert len(recorder.events("loading")) == 15
+
+
+def test_loading_comes_every_five_seconds_and_not_before_started(queue):
+    telemetry, recorder, clock = make(queue)
+    clock.now += 60
+    telemetry.tick()
+    assert recorder.records == []
+    telemetry.started()
+    for _ in range(200):
+        clock.now += 0.1
+        telemetry.tick()
+    assert len(recorder.events("started")) == 1
+    assert 3 <= len(recorder.events("loading")) <= 4
+
+
+def test_every_ticker_has_its_own_record_and_only_finished_says_finished(queue):
+    units = (("BTCUSDT", "ws_trades"), ("ETHUSDT", "ws_trades"))
+    telemetry, recorder, clock = make(queue, units)
+    telemetry.started()
+    telemetry.counter("ETHUSDT", "ws_trades").wrote()
+    telemetry.error("the snapshot failed", goes_on=True, tickers=["ETHUSDT"])
+    telemetry.error("Kafka refused a record", goes_on=False)
+    telemetry.finished()
+    clock.now += 60
+    telemetry.tick()
+    assert [event["symbol"] for event in recorder.events("error")] == [
+        "ETHUSDT",
+        "BTCUSDT",
+        "ETHUSDT",
+    ]
+    assert recorder.events("error")[0]["message"] == "the snapshot failed; goes on"
+    assert recorder.events("error")[1]["message"].endswith("exits with 1")
+    finished = recorder.events("finished")
+    assert [event["records_written"] for event in finished] == [0, 1]
+    assert all(event["finished"] for event in finished)
+    assert not any(event["finished"] for event in recorder.events("started"))
+    assert recorder.events("loading") == []
+
+
+def test_interrupted_is_not_finished(queue):
+    telemetry, recorder, _ = make(queue)
+    telemetry.interrupted()
+    [event] = recorder.events("interrupted")
+    assert event["finished"] is False
