@@ -3,9 +3,7 @@
 import csv
 import importlib.util
 import json
-import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,7 +14,7 @@ import websocket
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "recordings" / "hftbacktest"
 TAPES = [RECORDINGS / f"spot_btcusdt_{day}.gz" for day in ("20240808", "20240809")]
-SPEED = "16"
+SPEED = "24"
 KEY = "chrono_public_dev_key_001"
 
 spec = importlib.util.spec_from_file_location("tape", Path(__file__).with_name("tape.py"))
@@ -25,17 +23,6 @@ sys.modules["tape"] = tape
 spec.loader.exec_module(tape)
 
 pytestmark = [pytest.mark.recordings, pytest.mark.services, pytest.mark.timeout(300)]
-
-
-def tapedeck(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tapedeck", *arguments],
-        cwd=ROOT,
-        check=check,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
 
 
 class Listener(threading.Thread):
@@ -70,61 +57,35 @@ class Listener(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory, wait_until):
-    """The recording played to its end: (data folder, what a client got, status)."""
+def played(stack, wait_until):
+    """The recording played to its end: (the stack, what a client got)."""
     missing = [path for path in TAPES if not path.exists()]
     if missing:
         pytest.skip(f"the recording {missing[0].name} is not beside the project")
-    data = tmp_path_factory.mktemp("stack")
     replay = [part for path in TAPES for part in ("--replay", str(path))]
-    options = ["--once", "--speed", SPEED, "--ports", "free", "--data", str(data), "--detach"]
-    tapedeck("up", *replay, *options)
-    try:
-        urls = status(data)["urls"]
-        listener = Listener(urls["stream"], "BTC/USDT")
-        wait_until(listener.subscribe, seconds=20, what="BTC/USDT is known")
-        listener.start()
-        wait_until(
-            lambda: status(data)["replay"] == "done", seconds=200, what="the replay is done"
-        )
-        listener.close()
-        yield data, listener.messages, status(data)
-    finally:
-        pids = status(data, check=False).get("pids", {})
-        tapedeck("down", "--data", str(data), check=False)
-        assert {name: pid for name, pid in pids.items() if alive(pid)} == {}
-
-
-def status(data: Path, *, check: bool = True) -> dict:
-    done = tapedeck("status", "--json", "--data", str(data), check=check)
-    return json.loads(done.stdout or "{}")
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def lines(data: Path, kind: str, name: str) -> list[str]:
-    path = data / "s3" / "tapedeck" / "data" / kind / "binance" / name
-    return path.read_text(encoding="utf-8").splitlines()
+    stack.up(*replay, "--once", "--speed", SPEED)
+    listener = Listener(stack.status()["urls"]["stream"], "BTC/USDT")
+    wait_until(listener.subscribe, seconds=20, what="BTC/USDT is known")
+    listener.start()
+    wait_until(
+        lambda: stack.status()["replay"] == "done", seconds=200, what="the replay is done"
+    )
+    listener.close()
+    return stack, listener.messages
 
 
 def test_every_order_book_row_is_the_recordings_own(played) -> None:
-    data, _, _ = played
+    stack, _ = played
     days = ("2024-08-08", "2024-08-09")
     marks = {
-        day: list(csv.DictReader(lines(data, "orderbook", f"{day}_BTCUSDT.marks.csv")))
+        day: list(csv.DictReader(stack.lines("orderbook", f"{day}_BTCUSDT.marks.csv")))
         for day in days
     }
     first = int(marks[days[0]][0]["first_id"])
     expected = tape.book_files(tape.read(TAPES), first)
     assert sorted(expected) == list(days)
     for day in days:
-        got = lines(data, "orderbook", f"{day}_BTCUSDT.csv")
+        got = stack.lines("orderbook", f"{day}_BTCUSDT.csv")
         assert got[0] == tape.HEADER
         assert len(got) - 1 == len(expected[day])
         differing = [
@@ -136,18 +97,18 @@ def test_every_order_book_row_is_the_recordings_own(played) -> None:
 
 
 def test_each_day_begins_with_a_snapshot_and_has_no_gap(played) -> None:
-    data, _, _ = played
+    stack, _ = played
     for day in ("2024-08-08", "2024-08-09"):
-        marks = list(csv.DictReader(lines(data, "orderbook", f"{day}_BTCUSDT.marks.csv")))
+        marks = list(csv.DictReader(stack.lines("orderbook", f"{day}_BTCUSDT.marks.csv")))
         assert [mark["kind"] for mark in marks] == ["snapshot"]
         assert marks[0]["row"] == "0"
         assert int(marks[0]["rows"]) > 1000
 
 
 def test_every_trade_is_in_the_prices_file_of_its_day(played) -> None:
-    data, _, _ = played
+    stack, _ = played
     days = ("2024-08-08", "2024-08-09")
-    got = {day: lines(data, "prices", f"{day}_BTCUSDT.csv") for day in days}
+    got = {day: stack.lines("prices", f"{day}_BTCUSDT.csv") for day in days}
     first = int(got[days[0]][1].split(",")[5])
     expected = tape.price_files(tape.read(TAPES), first, "BTC/USDT")
     assert got == {day: [tape.PRICES_HEADER, *expected[day]] for day in days}
@@ -155,7 +116,7 @@ def test_every_trade_is_in_the_prices_file_of_its_day(played) -> None:
 
 
 def test_a_client_gets_the_newest_price_of_each_second_in_order(played) -> None:
-    _, messages, _ = played
+    _, messages = played
     assert {message["type"] for message in messages} == {"price_update"}
     times = [message["timestamp"] for message in messages]
     assert times == sorted(times)
@@ -174,16 +135,16 @@ def test_a_client_gets_the_newest_price_of_each_second_in_order(played) -> None:
 
 
 def test_the_archive_verifies_itself(played) -> None:
-    data, _, _ = played
-    done = tapedeck("archive", "verify", "--data", str(data))
+    stack, _ = played
+    done = stack.run("archive", "verify")
     assert "differs" not in done.stdout
 
 
 def test_a_stage_that_is_killed_comes_back_and_the_rows_stay_right(played, wait_until) -> None:
-    data, _, before = played
-    os.kill(before["pids"]["archive"], signal.SIGKILL)
+    stack, _ = played
+    stack.signal("archive", signal.SIGKILL)
     wait_until(
-        lambda: status(data)["restarts"].get("archive", 0) >= 1,
+        lambda: stack.status()["restarts"].get("archive", 0) >= 1,
         seconds=30,
         what="the archive is started again",
     )
