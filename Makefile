@@ -8,7 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PACKAGES := marketdata container_worker functions infra local tapedeck
 
-.PHONY: setup demo test soak check format synth bench lock clean
+.PHONY: setup demo test soak check format synth build bench lock clean
 
 setup: $(VENV)/.packages $(VENV)/.project $(VENV)/.servers
 
@@ -17,21 +17,25 @@ $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "tapedeck: $(PYTHON) is $$($(PYTHON) --version 2>&1) and Python 3.11 or newer is needed:" \
 	       "install it, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV) || { \
+	@echo "making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "tapedeck: $(PYTHON) cannot make a virtual environment (Debian: apt install python3-venv)" >&2; \
 	  exit 2; }
 	@touch $@
 
 $(VENV)/.packages: requirements/dev.txt $(VENV)/.made
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "installing the Python packages of requirements/dev.txt (the first time about a minute)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes \
+	  -r requirements/dev.txt
 	@touch $@
 
 $(VENV)/.project: pyproject.toml $(VENV)/.packages
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-index --no-build-isolation --no-deps -e .
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-index \
+	  --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.servers: local/jars.json $(VENV)/.project
-	$(BIN)/tapedeck setup
+	@$(BIN)/tapedeck setup
 	@touch $@
 
 demo: setup
@@ -54,16 +58,22 @@ format: $(VENV)/.project
 	$(BIN)/ruff format .
 
 synth: $(VENV)/.project
-	$(BIN)/python -m infra.synth
+	$(BIN)/python -m infra.app --sources-only
+
+build: $(VENV)/.project
+	$(BIN)/python -m infra.build_functions
 
 bench: setup
 	@for one in benchmarks/bench_*.py; do $(BIN)/python $$one || exit 1; done
 
 # Versions move only here: the Python packages, then the servers' Java packages.
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+  --no-emit-index-url --no-emit-find-links --no-header pyproject.toml
+
 lock: $(VENV)/.project
-	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-emit-find-links --no-header --all-extras pyproject.toml \
-	  -o requirements/dev.txt
+	$(COMPILE) --all-extras -o requirements/dev.txt
+	$(COMPILE) --extra functions -c requirements/dev.txt -o requirements/functions.txt
+	$(COMPILE) --extra worker -c requirements/dev.txt -o requirements/worker.txt
 	$(BIN)/python -m local.jar_lock
 
 clean:

@@ -18,6 +18,8 @@ LEVELS = 2_000
 _SLACK = 50
 UPDATES_PER_SECOND = 150
 _LONGEST_STEP_MS = 1_000
+_IDS_A_MS = 16
+"""More than a market at a hundred times the usual pace uses up."""
 
 # Cumulative chances of a market order, a changed level and a new level; else a removal.
 _MARKET, _CHANGE, _NEW = 0.05, 0.55, 0.79
@@ -36,11 +38,12 @@ class BookWalk:
         self._time_ms = start_ms
         self._owed = 0
         self._lean = 0.5
-        self.trade_id = self._random.randrange(10**9, 4 * 10**9)
+        # Ids begin with the clock: a market that is started again never goes back in them.
+        self.trade_id = start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS)
         self.agg_id = self.trade_id // 2
         self._happenings: list[Happening] = []
         self.changed: list[tuple[int, int]] = []
-        self._open(self._random.randrange(10**10, 5 * 10**10))
+        self._open(start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS))
 
     def _open(self, update_id: int) -> None:
         tick = self.instrument.tick
