@@ -10,6 +10,7 @@ connection are serial and in order, posts to different ones are parallel (rule 2
 import asyncio
 import enum
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +107,7 @@ class ManagementApi:
         messages: Mapping[str, Sequence[bytes]],
         *,
         limits_s: Mapping[str, float] | None = None,
-        until_s: float = float("inf"),
+        until_s: float = math.inf,
     ) -> dict[str, Delivery]:
         """Send each connection its messages in order, many connections at a time.
 

@@ -5,6 +5,7 @@ Made when first needed and kept while the function is warm.
 
 import atexit
 import functools
+import math
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -35,7 +36,7 @@ class ClientPosts:
         messages: Mapping[str, Sequence[bytes]],
         *,
         limits_s: Mapping[str, float] | None = None,
-        until_s: float = float("inf"),
+        until_s: float = math.inf,
     ) -> dict[str, Delivery]:
         """See `ManagementApi.post_many`."""
         return self._loop.run(self._api.post_many(messages, limits_s=limits_s, until_s=until_s))

@@ -50,8 +50,8 @@ def tell_gap(
         return []
     lines = []
     if not hole.announced and hole.since and _day(hole.since, exchange) != day:
-        lines.append(_open_line(unit, exchange, hole, missing[0] if missing else None))
-    ids = missing or (None, None)
+        lines.append(_open_line(unit, exchange, hole, (missing or hole.ids)[0]))
+    ids = missing or hole.ids
     until = hole.until or time
     lines.append(_line(unit, day, "gap", ids=ids, told=(hole.cause, hole.since, until)))
     return lines
@@ -62,6 +62,8 @@ def hear_gap(unit: UnitState, exchange: str, gap: Gap, *, sequential: bool) -> l
 
     An open one gives an `open` line. A closed one waits for the record after the gap, which
     decides the ids where they are `sequential`; when that one came already, so did the line.
+    Said once more as the first record of a day, whose book cannot be stated yet, it is told
+    once more in that day.
 
     Raises:
         DecodeError: a time that no calendar has.
@@ -71,10 +73,11 @@ def hear_gap(unit: UnitState, exchange: str, gap: Gap, *, sequential: bool) -> l
     if not until and gap.last is None:
         return _begin(unit, exchange, Hole(gap.cause, since), gap.first)
     if _is_told(unit, gap):
-        return []
+        return _tell_again(unit, exchange, gap, since, until)
     announced = unit.hole is not None and unit.hole.announced
     by_ids = sequential and gap.last is not None
-    unit.hole = Hole(gap.cause, since, until, announced=announced, by_ids=by_ids)
+    ids = (None, None) if sequential else (gap.first, gap.last)
+    unit.hole = Hole(gap.cause, since, until, announced=announced, by_ids=by_ids, ids=ids)
     return []
 
 
@@ -95,6 +98,15 @@ def _is_told(unit: UnitState, gap: Gap) -> bool:
     if gap.to is None or not unit.last_time:
         return False
     return gap.to <= parse_iso_ms(unit.last_time)
+
+
+def _tell_again(
+    unit: UnitState, exchange: str, gap: Gap, since: str, until: str
+) -> list[MarkLine]:
+    day = day_of(gap.E if gap.to is None else gap.to, exchange)
+    if day in unit.days or day <= unit.forgotten:
+        return []
+    return [_line(unit, day, "gap", ids=(gap.first, gap.last), told=(gap.cause, since, until))]
 
 
 def _silent_hole(unit: UnitState, epoch: int) -> Hole:

@@ -30,7 +30,8 @@ class Hole(msgspec.Struct, omit_defaults=True):
     """Something is missing and the record after it has not come yet.
 
     `since` and `until` are times as in the rows, empty when unknown. `announced`: an `open`
-    line was written. `by_ids`: only a jump in the ids makes it real.
+    line was written. `by_ids`: only a jump in the ids makes it real. `ids` are those of the
+    record, for units whose ids show no jump.
     """
 
     cause: Cause
@@ -38,6 +39,7 @@ class Hole(msgspec.Struct, omit_defaults=True):
     until: str = ""
     announced: bool = False
     by_ids: bool = False
+    ids: tuple[int | None, int | None] = (None, None)
 
 
 class UnitState(msgspec.Struct, omit_defaults=True):

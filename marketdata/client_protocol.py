@@ -108,7 +108,7 @@ class ClientPrice(msgspec.Struct, frozen=True, tag_field="type", tag="price_upda
 
     symbol: str
     price: msgspec.Raw
-    volume: msgspec.Raw | None
+    volume: msgspec.Raw
     timestamp: str
     source: str
 
@@ -194,9 +194,7 @@ def price_update(tick: Tick, name: str) -> bytes:
     Raises:
         DecodeError: the tick's price or volume is not a JSON number.
     """
-    volume = tick.volume
-    if volume is not None:
-        volume = None if bytes(volume) == b"null" else _number(volume)
+    volume = tick.volume if bytes(tick.volume) == b"null" else _number(tick.volume)
     return _encode(ClientPrice(name, _number(tick.price), volume, tick.timestamp, tick.source))
 
 

@@ -11,6 +11,9 @@ import msgspec
 Level = tuple[str, ...]
 """`(price, quantity)`, or `(price, quantity, value)` where the exchange sends its own value."""
 
+NULL = msgspec.Raw(b"null")
+"""A number that is not known: JSON's null, kept raw as numbers are."""
+
 Cause = Literal[
     "sequence",
     "disconnect",
@@ -97,12 +100,13 @@ class PriceUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="price_upda
     """One trade, as the document's `price_update` with three members more.
 
     `price`, `volume` and `quantity` are JSON number literals with the exchange's own digits,
-    kept as raw bytes so that no digit is touched. `side` is the taker's: `BUY` or `SELL`.
+    kept as raw bytes so that no digit is touched; `volume` may be `NULL`. `side` is the
+    taker's: `BUY` or `SELL`.
     """
 
     symbol: str
     price: msgspec.Raw
-    volume: msgspec.Raw | None
+    volume: msgspec.Raw
     timestamp: str
     source: str
     trade_id: int | str
@@ -115,7 +119,7 @@ class Tick(msgspec.Struct, frozen=True, tag_field="type", tag="price_update"):
 
     symbol: str
     price: msgspec.Raw
-    volume: msgspec.Raw | None
+    volume: msgspec.Raw
     timestamp: str
     source: str
     rates: tuple[str, ...]

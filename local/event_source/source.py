@@ -16,7 +16,7 @@ from local.event_source.events import kafka_event
 from local.event_source.faults import Faults
 from local.event_source.log import logger
 from local.event_source.settings import FOR_EVER, SourceSettings
-from local.gateway.lambda_runtime import FunctionFailed, LambdaContext, invoke, load
+from local.gateway.lambda_runtime import LambdaContext, invoke, load
 
 IDLE_POLL_S = 0.1
 BUSY_POLL_S = 0.005
@@ -88,12 +88,10 @@ class EventSource:
         for future in [future for future in self._running if future.done()]:
             batch = self._running.pop(future)
             error = future.exception()
-            if isinstance(error, FunctionFailed):
-                self._has_failed(batch, error)
-            elif error is not None:
-                raise error
-            else:
+            if error is None:
                 self._has_succeeded(batch)
+            else:
+                self._has_failed(batch, error)
 
     def _has_succeeded(self, batch: Batch) -> None:
         if self._faults.take("kill"):
@@ -104,13 +102,13 @@ class EventSource:
             return
         self._batches.done(batch)
 
-    def _has_failed(self, batch: Batch, error: FunctionFailed) -> None:
+    def _has_failed(self, batch: Batch, error: BaseException) -> None:
         retries = self._settings.max_retries
         given_up = retries != FOR_EVER and batch.attempts > retries
         logger.error(
             "batch failed",
             extra={
-                "reason": str(error),
+                "reason": f"{type(error).__name__}: {error}",
                 "attempt": batch.attempts,
                 "records": len(batch.records),
                 "thrown_away": given_up,

@@ -132,7 +132,6 @@ def http_event(
     source_ip: str,
 ) -> Event:
     """A request to the HTTP API, format 2.0: values of one name are joined by commas."""
-    present_ms = now_ms()
     joined = {name.lower(): ",".join(map(_text, headers.getall(name))) for name in set(headers)}
     event: Event = {
         "version": "2.0",
@@ -140,24 +139,7 @@ def http_event(
         "rawPath": path,
         "rawQueryString": query_string,
         "headers": joined,
-        "requestContext": {
-            "accountId": ACCOUNT_ID,
-            "apiId": API_ID,
-            "domainName": joined.get("host", ""),
-            "domainPrefix": API_ID,
-            "http": {
-                "method": method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": source_ip,
-                "userAgent": joined.get("user-agent", ""),
-            },
-            "requestId": new_id(),
-            "routeKey": f"{method} {path}",
-            "stage": "$default",
-            "time": clf_time(present_ms),
-            "timeEpoch": present_ms,
-        },
+        "requestContext": _http_context(method, path, joined, source_ip),
         "isBase64Encoded": False,
     }
     if query:
@@ -165,6 +147,29 @@ def http_event(
             _text(name): ",".join(map(_text, query.getall(name))) for name in set(query)
         }
     return event
+
+
+def _http_context(method: str, path: str, headers: Mapping[str, str], source_ip: str) -> Event:
+    present_ms = now_ms()
+    http = {
+        "method": method,
+        "path": path,
+        "protocol": "HTTP/1.1",
+        "sourceIp": source_ip,
+        "userAgent": headers.get("user-agent", ""),
+    }
+    return {
+        "accountId": ACCOUNT_ID,
+        "apiId": API_ID,
+        "domainName": headers.get("host", ""),
+        "domainPrefix": API_ID,
+        "http": http,
+        "requestId": new_id(),
+        "routeKey": f"{method} {path}",
+        "stage": "$default",
+        "time": clf_time(present_ms),
+        "timeEpoch": present_ms,
+    }
 
 
 def flatten(context: Mapping[str, Any], principal: str) -> dict[str, Any]:

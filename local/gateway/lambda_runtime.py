@@ -72,14 +72,10 @@ def load(name: str) -> Handler:
 def invoke(handler: Handler, event: object, context: LambdaContext) -> Any:
     """Run a handler on a copy of the event, as it would travel to Lambda and back.
 
-    Raises:
-        FunctionFailed: the handler raised, or its response is not JSON.
+    Raises whatever the handler raises.
     """
-    try:
-        response = handler(msgspec.json.decode(msgspec.json.encode(event)), context)
-        return msgspec.json.decode(msgspec.json.encode(response))
-    except Exception as error:  # the outermost loop of a function, as Lambda's runtime is
-        raise FunctionFailed(type(error).__name__, str(error)) from error
+    response = handler(msgspec.json.decode(msgspec.json.encode(event)), context)
+    return msgspec.json.decode(msgspec.json.encode(response))
 
 
 class Functions:
@@ -95,15 +91,18 @@ class Functions:
         """A function's response.
 
         Raises:
-            FunctionFailed: see `invoke`; or it took more than 29 s.
+            FunctionFailed: it raised, its response is not JSON, or it took more than 29 s.
         """
         work = asyncio.get_running_loop().run_in_executor(
             self._threads, invoke, self._handlers[name], event, LambdaContext(name)
         )
-        try:
-            return await asyncio.wait_for(work, INTEGRATION_LIMIT_S)
-        except TimeoutError as error:
-            raise FunctionFailed("TimeoutError", f"{name} did not end in time") from error
+        await asyncio.wait([work], timeout=INTEGRATION_LIMIT_S)
+        if not work.done():
+            raise FunctionFailed("TimeoutError", f"{name} did not end in time")
+        error = work.exception()
+        if error is not None:
+            raise FunctionFailed(type(error).__name__, str(error)) from error
+        return work.result()
 
     def close(self) -> None:
         """Take no more work; what runs is not waited for."""

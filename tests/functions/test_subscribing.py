@@ -15,6 +15,8 @@ from functions.logic.subscribing import Subscribing, end_subscriptions
 from marketdata.client_protocol import Subscribe, Unsubscribe
 from marketdata.errors import ClientError, GatewayUnavailable
 
+pytestmark = pytest.mark.services
+
 NOW_MS = 4_000_000_000_000  # DynamoDB removes what has expired by its own clock
 TEN = [f"C{number}/USDT" for number in range(10)]
 
@@ -195,26 +197,19 @@ def test_subscriptions_expire_with_their_connection(client):
 
 
 def test_more_subscribers_than_a_page_holds_are_all_found(database, table_variables):
-    """A page of DynamoDB ends at one megabyte: 1,500 long ids are two."""
+    """A page of DynamoDB ends at one megabyte; fifteen items of 100 KB are two."""
     table = table_variables["CONNECTIONS_TABLE"]
-    padding = "x" * 900
-    for start in range(0, 1500, 25):
-        puts = [
-            {
-                "PutRequest": {
-                    "Item": {
-                        "pk": {"S": "SYM#MANY#0"},
-                        "sk": {"S": f"{number}-{padding}"},
-                        "connected_ms": {"N": "1"},
-                        "exp": {"N": "99999999999"},
-                    }
-                }
-            }
-            for number in range(start, start + 25)
-        ]
-        database.batch_write_item(RequestItems={table: puts})
+    for number in range(15):
+        item = {
+            "pk": {"S": "SYM#MANY#0"},
+            "sk": {"S": f"{number}="},
+            "connected_ms": {"N": "1"},
+            "exp": {"N": "99999999999"},
+            "padding": {"S": "x" * 100_000},
+        }
+        database.put_item(TableName=table, Item=item)
     found = ConnectionsTable(database, table).subscribers(Shard("MANY", 0), 0)
-    assert len({one.connection_id for one in found}) == 1500
+    assert {one.connection_id for one in found} == {f"{number}=" for number in range(15)}
 
 
 @settings(

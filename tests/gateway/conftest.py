@@ -203,6 +203,19 @@ def held(tables):
 
 
 @pytest.fixture
+def subscriber(gateway, held, wait_until):
+    """`subscriber(*names)`: a new client that is served these names."""
+
+    def make(*names):
+        client = gateway.connect()
+        assert client.ask({"type": "subscribe", "symbols": names})["type"] == "subscribed"
+        wait_until(lambda: held(client.id).served == sorted(names), 5, "the subscription")
+        return client
+
+    return make
+
+
+@pytest.fixture
 def free_port():
     """A port that nobody listens on."""
     return free_ports(1)[0]

@@ -5,6 +5,8 @@ import requests
 import websocket
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+pytestmark = pytest.mark.services
+
 
 def error_of(call, *arguments, **named):
     with pytest.raises(ClientError) as caught:

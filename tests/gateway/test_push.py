@@ -18,6 +18,8 @@ from functions.posting import ClientPosts
 from functions.signing import Credentials
 from marketdata.errors import GatewayUnavailable, StoreUnavailable
 
+pytestmark = pytest.mark.services
+
 FOR_EVER = float("inf")
 YOUNG_MS = 30_000
 
@@ -89,19 +91,6 @@ def pusher(gateway, tables):
     pusher = Pusher(f"{gateway.api}/_management/stream", tables)
     yield pusher
     pusher.close()
-
-
-@pytest.fixture
-def subscriber(gateway, held, wait_until):
-    """`subscriber(*names)`: a new client that is served these names."""
-
-    def make(*names):
-        client = gateway.connect()
-        assert client.ask({"type": "subscribe", "symbols": names})["type"] == "subscribed"
-        wait_until(lambda: held(client.id).served == sorted(names), 5, "the subscription")
-        return client
-
-    return make
 
 
 def prices(client, count):

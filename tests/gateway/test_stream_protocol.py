@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import websocket
 
+pytestmark = pytest.mark.services
+
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 TEN = [f"C{number}/USDT" for number in range(10)]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketdata import codec
 from marketdata.errors import DecodeError
 from marketdata.messages import (
+    NULL,
     Candle,
     DepthSnapshot,
     DepthUpdate,
@@ -56,7 +57,7 @@ RAW = msgspec.Raw
         ),
         (
             Tick(
-                "BTC/USDT", RAW(b"1.50"), None, "2024-01-01T00:00:00.000Z", "binance", ("1s",)
+                "BTC/USDT", RAW(b"1.50"), NULL, "2024-01-01T00:00:00.000Z", "binance", ("1s",)
             ),
             (
                 b'{"type":"price_update","symbol":"BTC/USDT","price":1.50,"volume":null,'
@@ -72,11 +73,17 @@ def test_golden_bytes(message: msgspec.Struct, golden: bytes) -> None:
 
 def test_a_price_keeps_every_digit_of_the_exchange() -> None:
     update = PriceUpdate(
-        "BTC/USDT", RAW(b"61837.63000000"), None, "t", "binance", 1, RAW(b"0.02000000"), "SELL"
+        "BTC/USDT", RAW(b"61837.63000000"), NULL, "t", "binance", 1, RAW(b"0.02000000"), "SELL"
     )
     back = codec.decode_price(codec.encode(update))
     assert bytes(back.price) == b"61837.63000000"
     assert json.loads(codec.encode(update), parse_float=Decimal)["quantity"] == Decimal("0.02")
+
+
+@pytest.mark.parametrize("volume", [b"null", b"1234567.890"])
+def test_a_volume_comes_back_whether_known_or_not(volume: bytes) -> None:
+    tick = Tick("BTC/USDT", RAW(b"1.50"), RAW(volume), "t", "binance", ("1s",))
+    assert bytes(codec.decode_tick(codec.encode(tick)).volume) == volume
 
 
 def test_candles_and_telemetry_come_back_as_they_went() -> None:
@@ -109,7 +116,7 @@ def test_deep_nesting_is_a_decode_error() -> None:
 
 def test_marks_are_told_from_data_by_their_first_member() -> None:
     assert codec.is_mark(codec.encode(Watermark(9, "T", "binance")))
-    assert not codec.is_mark(codec.encode(Tick("T", RAW(b"1"), None, "t", "binance", ("1s",))))
+    assert not codec.is_mark(codec.encode(Tick("T", RAW(b"1"), NULL, "t", "binance", ("1s",))))
 
 
 def test_headers_make_the_round_trip_and_unknown_ones_are_passed_over() -> None:

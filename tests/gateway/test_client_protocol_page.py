@@ -1,0 +1,48 @@
+"""docs/client-protocol.md says what the code does, and its program runs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import websocket
+
+from local.gateway.sockets import ROUTES
+from marketdata import client_protocol
+from marketdata.subscriptions import MAX_SYMBOLS
+
+pytestmark = pytest.mark.services
+
+PAGE = (Path(__file__).parents[2] / "docs" / "client-protocol.md").read_text(encoding="utf-8")
+RESERVED = {"RATE_LIMITED", "QUEUE_FULL"}
+
+
+def test_every_code_is_on_the_page_with_its_text():
+    for code, message in client_protocol.MESSAGES.items():
+        assert f"`{code}`" in PAGE
+        if code not in RESERVED:
+            assert f"| `{code}` | {message} |" in PAGE
+
+
+def test_every_message_is_on_the_page():
+    named = set(re.findall(r'"type":"([a-z_]+)"', PAGE))
+    sent = {"subscribed", "unsubscribed", "pong", "price_update", "error"}
+    assert named == sent | set(client_protocol.KNOWN_TYPES)
+    assert set(client_protocol.KNOWN_TYPES) == {name for name in ROUTES if name[0] != "$"}
+
+
+def test_the_limits_are_on_the_page():
+    assert f"| names a connection | {MAX_SYMBOLS} | {MAX_SYMBOLS} |" in PAGE
+    assert f"of at most {client_protocol.MAX_NAME_LENGTH} characters" in PAGE
+
+
+def test_the_first_client_runs(gateway):
+    """The program up to its loop, and what its loop would print first."""
+    [program] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    program = program.split("while True:")[0].replace("localhost:3000", gateway.stream)
+    names = {}
+    exec(compile(program, "client", "exec"), names)
+    stream = names["stream"]
+    assert isinstance(stream, websocket.WebSocket)
+    gateway.clients.append(stream)
+    assert json.loads(stream.recv())["symbols"] == ["BTC/USDT", "ETHUSDT"]
