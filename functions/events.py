@@ -30,6 +30,12 @@ class WebSocketEvent(msgspec.Struct, frozen=True, rename="camel"):
     body: str | None = None
 
 
+class AuthorizerContext(msgspec.Struct, frozen=True, rename="camel"):
+    """`requestContext` of an authorizer's event: the HTTP API's has no `eventType`."""
+
+    event_type: str = ""
+
+
 class AuthorizerEvent(msgspec.Struct, frozen=True, rename="camel"):
     """A REQUEST authorizer's event: `methodArn`, or `routeArn` in the HTTP API's format 2.0."""
 
@@ -37,6 +43,7 @@ class AuthorizerEvent(msgspec.Struct, frozen=True, rename="camel"):
     query_string_parameters: Mapping[str, str] | None = None
     method_arn: str = ""
     route_arn: str = ""
+    request_context: AuthorizerContext = AuthorizerContext()
 
 
 class HttpEvent(msgspec.Struct, frozen=True, rename="camel"):

@@ -78,7 +78,7 @@ def authorizer_event(headers=None, query=None):
         "methodArn": ARN,
         "headers": headers or {},
         "queryStringParameters": query or {},
-        "requestContext": {"stage": "stream"},
+        "requestContext": {"stage": "stream", "eventType": "CONNECT"},
     }
 
 
@@ -131,6 +131,13 @@ def test_any_other_is_unauthorized_in_api_gateways_own_word(functions, headers, 
     with pytest.raises(Exception, match=r"^Unauthorized$") as refused:
         authorize.handler(authorizer_event(headers, query), None)
     assert type(refused.value) is Exception
+
+
+def test_a_wrong_key_of_the_http_api_is_denied_by_policy(functions):
+    event = authorizer_event({"Authorization": "Bearer wrong"}, None)
+    del event["requestContext"]
+    [statement] = authorize.handler(event, None)["policyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Resource"]) == ("Deny", ARN)
 
 
 def test_the_key_and_the_query_are_in_no_log(functions, log):
