@@ -44,8 +44,10 @@ def server_properties(data: Path, *, host: str, port: int, controller_port: int)
         "num.io.threads": 4,
         "num.recovery.threads.per.data.dir": 2,
         "background.threads": 2,
-        # There is no other broker to hand partitions to; the log is closed all the same.
-        "controlled.shutdown.enable": "false",
+        # A broker that did not say goodbye is not let in again before its session is over.
+        "controlled.shutdown.enable": "true",
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 1000,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

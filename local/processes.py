@@ -6,6 +6,7 @@ command ─► Child ─► group of processes, log file
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,8 @@ import msgspec
 import psutil
 
 POLL_S = 0.02
-START_TIME_TOLERANCE_S = 0.05
+START_FIELD = 22 - 3
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 TAIL_BYTES = 16 * 1024
 LONGEST_WORDS = 300
 
@@ -32,27 +34,23 @@ class Command:
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """One process for ever: a pid is used again, a pid with its start time is not."""
+    """One process for ever: a pid is used again, a pid with its start is not."""
 
     pid: int
-    started: float
+    started: str
 
     @classmethod
     def of(cls, pid: int) -> "Identity":
-        """The identity of a running process; one that just ended gets the start time 0."""
-        try:
-            return cls(pid, psutil.Process(pid).create_time())
-        except psutil.NoSuchProcess:
-            return cls(pid, 0.0)
+        """The identity of a running process; one that just ended gets an empty start."""
+        return cls(pid, _started(pid))
 
     def alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < START_TIME_TOLERANCE_S
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            zombie = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+        return not zombie and bool(self.started) and _started(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the process's whole group; nothing happens when it is gone."""
@@ -65,6 +63,24 @@ class Identity(msgspec.Struct, frozen=True):
         if self.alive():
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
+
+
+def _started(pid: int) -> str:
+    """When a process started, the same text whoever asks; empty when it is gone.
+
+    Linux: in clock ticks since this boot. Elsewhere by the wall clock, which Linux would move
+    under a process's feet when it is corrected.
+    """
+    if sys.platform == "linux":
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+        return f"{fields[START_FIELD]} ticks after boot {BOOT.read_text().strip()}"
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
 
 
 class Child:

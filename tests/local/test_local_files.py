@@ -3,6 +3,8 @@
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -65,13 +67,29 @@ def test_the_last_words_of_a_json_log_are_its_message(tmp_path):
 
 def test_a_run_file_that_is_damaged_counts_as_none(tmp_path):
     data_folder.prepare(tmp_path)
-    run = RunFile(Identity(1, 2.0), str(tmp_path), "simulate", {"ws": None})
+    run = RunFile(Identity(1, "2"), str(tmp_path), "simulate", {"ws": None})
     run_file.write(tmp_path, run)
     assert run_file.read(tmp_path) == run
     run_file.path_of(tmp_path).write_text("{")
     assert run_file.read(tmp_path) is None
     run_file.remove(tmp_path)
     run_file.remove(tmp_path)
+
+
+def test_an_identity_is_one_process_for_ever_whoever_asks():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mine = Identity.of(child.pid)
+    code = (
+        "import sys; from local.processes import Identity; print(Identity.of(int(sys.argv[1])))"
+    )
+    asked = [sys.executable, "-c", code, str(child.pid)]
+    another = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert another.stdout.strip() == str(mine)
+    assert mine.alive()
+    assert not Identity(child.pid, "1").alive()
+    child.communicate(b"\n")
+    assert not mine.alive()
+    assert not Identity.of(child.pid).alive()
 
 
 def test_a_lock_is_held_by_one_and_free_afterwards(tmp_path):
