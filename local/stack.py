@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from container_worker import streams_file
 from local import (
     data_folder,
     dynamodb_server,
@@ -106,7 +107,7 @@ def run_stack(
         LocalError: a port, the folder, the disk or a process is in the way.
     """
     forget_accounts()
-    _check_paths(settings)
+    _check_inputs(settings)
     data_folder.prepare(settings.data)
     signals = Signals()
     with signals.caught(), run_file.ownership(settings.data):
@@ -160,11 +161,13 @@ def _end_of_replay(
     return lambda: end.wait(ended)
 
 
-def _check_paths(settings: StackSettings) -> None:
+def _check_inputs(settings: StackSettings) -> None:
     given = [*settings.recordings, *([settings.streams] if settings.streams else [])]
     for path in given:
         if not path.exists():
             raise InputError(f"{path} does not exist")
+    if settings.streams:
+        streams_file.read(settings.streams)
 
 
 def _server_commands(

@@ -187,7 +187,9 @@ class Supervisor:
         process.crashes = 1 if lived > STEADY_S else process.crashes + 1
         starting = self.run.state == run_file.STARTING
         if code == BAD_INPUT and (starting or lived < STEADY_S):
-            raise InputError(f"{process.stage.name}: {last_words(child.log)}")
+            name = process.stage.name
+            said = last_words(child.log).removeprefix(f"{name}: ")
+            raise InputError(f"{name}: {said}")
         if starting and process.crashes >= FATAL_CRASHES:
             raise LocalError(self._died(process, child, code))
         backoff = min(FIRST_BACKOFF_S * 2 ** (process.crashes - 1), LONGEST_BACKOFF_S)
