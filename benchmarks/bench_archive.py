@@ -1,7 +1,7 @@
 """Rows a second from a topic to durable objects: one archiver, real Kafka, S3Proxy.
 
-The archiver has joined its group and made a first piece durable; it is held still while the
-rest is produced, and timed from when it goes on until the group has committed the last record.
+The records are in Kafka before the archiver starts. It is timed from the first one that is
+folded until all are in durable objects, checkpoints are written and offsets committed.
 
     python benchmarks/bench_archive.py
 """
@@ -9,18 +9,22 @@ rest is produced, and timed from when it goes on until the group has committed t
 import os
 import platform
 import random
-import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import boto3
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from measuring import cpu_seconds, must_run, versions
+from measuring import versions
 
+from container_worker.archive.stage import ArchiveStage
+from container_worker.kafka_consumer import KafkaConsumer
+from container_worker.object_store import ObjectStore, s3_client
+from container_worker.settings import ArchiveSettings, KafkaSettings
+from container_worker.topic_ids import topic_ids
 from local import embedded
 from marketdata import codec
 from marketdata.archive_layout import FOLDED
@@ -42,7 +46,7 @@ CREDENTIALS = {
 }
 
 
-def depth_records(count, first):
+def depth_records(count):
     """Deltas of 20 levels a side, from 256 made before."""
     rng = random.Random(1)
 
@@ -51,7 +55,7 @@ def depth_records(count, first):
         return (f"{around + rng.random() * 100:.8f}", quantity)
 
     sides = [[level(60_000) for _ in range(20)] for _ in range(256)]
-    for index in range(first, first + count):
+    for index in range(count):
         ticker = TICKERS[index % len(TICKERS)]
         number = index // len(TICKERS) + 1
         delta = DepthUpdate(
@@ -67,9 +71,9 @@ def depth_records(count, first):
         yield ticker, codec.record_headers(base, delta.u, 1, b"exchange"), codec.encode(delta)
 
 
-def trade_records(count, first):
+def trade_records(count):
     """Trades of eight decimals."""
-    for index in range(first, first + count):
+    for index in range(count):
         ticker = TICKERS[index % len(TICKERS)]
         number = index // len(TICKERS) + 1
         value = (
@@ -100,56 +104,38 @@ def produce(servers, topic, records):
     producer.flush()
 
 
-class Progress:
-    """What the archiver's group has committed of what is there."""
+def measure(servers, endpoint, topic, records, count):
+    """Records a second, and in a second of processor time, from the first to all durable."""
+    produce(servers, topic.name, records)
+    kafka = KafkaSettings(servers)
+    store = ObjectStore(BUCKET, s3_client(endpoint))
+    consumer = KafkaConsumer(kafka, group="archive", topics=FOLDED, held=True)
+    settings = ArchiveSettings(kafka, BUCKET)
+    stage = ArchiveStage(settings, store, consumer, topic_ids(kafka, FOLDED))
+    stop = threading.Event()
+    thread = threading.Thread(target=stage.run, args=(stop,))
+    thread.start()
+    wait(lambda: stage.folded(topic.name) > 0)
+    before, begun_s, begun_cpu_s = (
+        stage.folded(topic.name),
+        time.monotonic(),
+        time.process_time(),
+    )
+    wait(lambda: stage.folded(topic.name) >= count)
+    stop.set()
+    thread.join()
+    seconds, cpu_s = time.monotonic() - begun_s, time.process_time() - begun_cpu_s
+    consumer.close()
+    return (count - before) / seconds, (count - before) / cpu_s
 
-    def __init__(self, servers, topic):
-        self._consumer = Consumer({"bootstrap.servers": servers, "group.id": "archive"})
-        self._places = [TopicPartition(topic.name, one) for one in range(topic.partitions)]
 
-    def is_done(self):
-        """Whether every record is durable."""
-        ends = [self._consumer.get_watermark_offsets(one)[1] for one in self._places]
-        done = self._consumer.committed(self._places, timeout=10)
-        return all(one.offset >= end for one, end in zip(done, ends, strict=True) if end)
-
-    def wait(self, process):
-        """Blocks until it is so; returns the moment."""
-        while not self.is_done():
-            must_run(process)
-            time.sleep(0.02)
-        return time.monotonic()
-
-
-def measure(servers, endpoint, topic, make, count, folder):
-    """Records a second, and in a second of processor time."""
-    environment = os.environ | CREDENTIALS | {
-        "KAFKA_BOOTSTRAP_SERVERS": servers,
-        "ARCHIVE_BUCKET": BUCKET,
-        "AWS_ENDPOINT_URL_S3": endpoint,
-    }  # fmt: skip
-    produce(servers, topic.name, make(len(TICKERS), 0))
-    with (folder / "archive.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "container_worker", "archive"],
-            env=environment | {"ARCHIVE_FLUSH_SECONDS": "1"},
-            stderr=log,
-        )
-    try:
-        progress = Progress(servers, topic)
-        progress.wait(process)
-        process.send_signal(signal.SIGSTOP)
-        produce(servers, topic.name, make(count, len(TICKERS)))
-        cpu_s, begun_s = cpu_seconds(process), time.monotonic()
-        process.send_signal(signal.SIGCONT)
-        seconds = progress.wait(process) - begun_s
-        cpu_s = cpu_seconds(process) - cpu_s
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
-    return count / seconds, count / cpu_s
+def wait(condition, seconds=300):
+    """Blocks until it is so."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise SystemExit(f"the archiver was not done within {seconds} s")
+        time.sleep(0.005)
 
 
 def run(folder):
@@ -162,8 +148,8 @@ def run(folder):
         for future in admin.create_topics(new).values():
             future.result(10)
         time.sleep(1)  # the broker tells its new topics to itself
-        depth = measure(servers, endpoint, ORDERBOOK, depth_records, FRAMES, folder)
-        trades = measure(servers, endpoint, PRICES, trade_records, TRADES, folder)
+        depth = measure(servers, endpoint, ORDERBOOK, depth_records(FRAMES), FRAMES)
+        trades = measure(servers, endpoint, PRICES, trade_records(TRADES), TRADES)
     print("\narchive: rows from the topic to durable objects")
     print(f"  Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     print(f"  {versions('confluent-kafka', 'boto3', 'msgspec')}")

@@ -43,7 +43,11 @@ def run(settings: DeriveSettings, stop: threading.Event) -> int:
     log.event("derive.started", servers=kafka.bootstrap_servers)
     try:
         while not stop.is_set():
-            derive.step()
+            try:
+                derive.step()
+            except BrokerUnavailable as error:
+                log.event("derive.kafka_unavailable", level="warning", error=str(error))
+                stop.wait(COMMIT_SECONDS)
         left = producer.flush(DRAIN_SECONDS)
         derive.commit()
         log.event("derive.ended", unacknowledged=left, counts=derive.report())
@@ -97,14 +101,24 @@ class Derive:
         self._kafka = kafka
         self._stop = stop
         self._shares: dict[Partition, _Share] = {}
+        self._unseeded: set[Partition] = set()
+        self._out_of_range: set[Partition] = set()
         self._next_commit_s = 0.0
         self._next_report_s = time.monotonic() + REPORT_SECONDS
         self._records = self._ticks = self._rejects = 0
 
     def step(self) -> None:
-        """Takes what has come, sends what is due, commits once a second. Raises BrokerError."""
+        """Takes what has come, sends what is due, commits once a second.
+
+        Raises:
+            BrokerUnavailable: nothing was taken; the next step goes on where this one ended.
+            BrokerError: Kafka refused.
+        """
+        self._prepare()
         polled = self._consumer.poll(seconds=POLL_SECONDS)
         self._follow_assignment(polled)
+        if self._unseeded:
+            self._seed()
         now_ms = time.monotonic_ns() // 1_000_000
         for record in polled.records:
             share = self._shares.get(Partition(record.topic, record.partition))
@@ -125,18 +139,14 @@ class Derive:
                 share.conflator.forget_idle(now_ms)
 
     def commit(self) -> None:
-        """Commits what is done; a coordinator that does not answer is asked again later."""
+        """Commits what is done, without waiting: what is refused is committed again later."""
         done = {part: share.done_below() for part, share in self._shares.items()}
         offsets = {
             part: offset
             for part, offset in done.items()
             if offset is not None and offset != self._shares[part].committed
         }
-        try:
-            self._consumer.commit(offsets)
-        except BrokerUnavailable as error:
-            log.event("derive.commit_failed", level="warning", error=str(error))
-            return
+        self._consumer.commit(offsets, wait=False)
         for part, offset in offsets.items():
             self._shares[part].committed = offset
 
@@ -158,17 +168,27 @@ class Derive:
             self._shares.pop(partition, None)
         for partition in polled.assigned:
             self._shares[partition] = _Share()
-        if polled.assigned:
-            self._seed([partition.number for partition in polled.assigned])
-        for partition in polled.out_of_range:
+        for partition in polled.uncommitted:
+            if partition in self._shares:
+                self._shares[partition].committed = None
+        self._unseeded.update(polled.assigned)
+        self._out_of_range.update(polled.out_of_range)
+
+    def _prepare(self) -> None:
+        """Sees to partitions that stand still because the log no longer has their offset."""
+        for partition in sorted(self._out_of_range & self._shares.keys()):
             begin, _ = self._consumer.log_range(partition)
             log.event("derive.retention", level="error", partition=partition.number, to=begin)
             self._shares[partition] = _Share()
+            self._unseeded.add(partition)
             self._consumer.seek(partition, begin)
+        self._out_of_range.clear()
 
-    def _seed(self, numbers: list[int]) -> None:
+    def _seed(self) -> None:
         """Both topics have the same keys, partitioner and number of partitions."""
-        for record in read_sent(self._kafka, numbers):
+        numbers = [partition.number for partition in self._unseeded & self._shares.keys()]
+        self._unseeded.clear()
+        for record in read_sent(self._kafka, numbers, self._stop):
             share = self._shares[Partition(PRICES.name, record.partition)]
             try:
                 rates = codec.decode_tick(record.value).rates

@@ -16,13 +16,40 @@ from marketdata.errors import BrokerError, BrokerUnavailable
 
 _SAME_ERROR_SECONDS = 30.0
 
+# The library's `retriable()` speaks of transactions only. Of the brokers' own errors these are
+# the ones that pass with a new leader, coordinator or set of replicas.
 _WORTH_ANOTHER_TRY = {
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.LISTENER_NOT_FOUND,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_ENOUGH_REPLICAS,
+    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.PREFERRED_LEADER_NOT_AVAILABLE,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the library's public names begin so
+    KafkaError._DESTROY_BROKER,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
     KafkaError._RESOLVE,  # noqa: SLF001
+    KafkaError._RETRY,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
     KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._WAIT_CACHE,  # noqa: SLF001
     KafkaError._WAIT_COORD,  # noqa: SLF001
 }
 _REFUSED_LOGIN = {
@@ -35,7 +62,7 @@ _REFUSED_LOGIN = {
 def translate(error: KafkaError, doing: str) -> BrokerError:
     """Our error for one of the library's; `doing` begins the sentence.
 
-    What the library calls retriable, and every way of not being reached, is
+    What passes with a new leader or coordinator, and every way of not being reached, is
     `BrokerUnavailable`; everything else, fatal errors of idempotence included, is
     `BrokerError`.
     """

@@ -110,11 +110,12 @@ class KafkaConsumer:
         self._assigned: list[Partition] = []
         self._started: set[Partition] = set()
         self._stuck: set[Partition] = set()
+        self._uncommitted: list[Partition] = []
         try:
             # The offsets are asked for on a client of its own: the consumer serves one caller.
             self._admin = AdminClient(client_config(kafka))
             self._consumer = confluent_kafka.Consumer(
-                client_config(kafka) | consumer_config(group)
+                client_config(kafka) | consumer_config(group) | {"on_commit": self._on_commit}
             )
             if topics:
                 names = [topic.name for topic in topics]
@@ -137,9 +138,13 @@ class KafkaConsumer:
             else:
                 self._trouble(message, error)
         assigned, lost = self._changes()
-        if not self._held:
+        if self._held and not self._mine <= self._started:
+            # Without what was fetched between being assigned and being held.
+            records = [one for one in records if (one.topic, one.partition) in self._started]
+        elif not self._held:
             self._started.update({Partition(one.topic, one.partition) for one in records})
-        return Polled(records, assigned, lost, self._out_of_range())
+        uncommitted, self._uncommitted = tuple(self._uncommitted), []
+        return Polled(records, assigned, lost, self._out_of_range(), uncommitted)
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Reads on from `offset`, whatever state the partition is in: held, paused, stuck.
@@ -169,7 +174,7 @@ class KafkaConsumer:
         """Says to the group that everything below these offsets is done.
 
         A partition that meanwhile belongs to someone else is passed over in silence. Without
-        `wait` the brokers' answer is not looked at: for who does not read on from a commit.
+        `wait` a refusal comes with a later poll (`Polled.uncommitted`).
 
         Raises:
             BrokerUnavailable: the coordinator did not answer; committing later is as good.
@@ -223,6 +228,10 @@ class KafkaConsumer:
         self._consumer.incremental_assign(partitions)
         if self._held and partitions:
             self._consumer.pause(partitions)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        refused = [one for one in partitions if error or one.error]
+        self._uncommitted += [Partition(one.topic, one.partition) for one in refused]
 
     def _changes(self) -> tuple[tuple[Partition, ...], tuple[Partition, ...]]:
         now = {Partition(one.topic, one.partition) for one in self._consumer.assignment()}

@@ -34,10 +34,13 @@ class Polled(NamedTuple):
     `assigned` begin anew, also when they were ours before: whatever was kept for them is
     void. `lost` are no longer ours; that may be noticed late, and nothing may depend on it
     (rule 16). `out_of_range` are at an offset that the log no longer has, or has not yet, and
-    stand still until `seek` (rule 12). Apply `assigned` and `lost` before `records`.
+    stand still until `seek` (rule 12). `uncommitted` are those whose commit without waiting was
+    refused, as it is while the group shares out anew. Apply `assigned` and `lost` before
+    `records`.
     """
 
     records: list[ConsumedRecord]
     assigned: tuple[Partition, ...] = ()
     lost: tuple[Partition, ...] = ()
     out_of_range: tuple[Partition, ...] = ()
+    uncommitted: tuple[Partition, ...] = ()

@@ -3,6 +3,7 @@
 ticks[p], last records ─► Conflator.seed
 """
 
+import threading
 import time
 from collections.abc import Iterable
 
@@ -14,25 +15,35 @@ from marketdata.topics import TICKS
 
 TAIL_RECORDS = 20_000
 TAIL_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
+_PAUSE_SECONDS = 1.0
 
 
-def read_sent(kafka: KafkaSettings, numbers: Iterable[int]) -> list[ConsumedRecord]:
+def read_sent(
+    kafka: KafkaSettings, numbers: Iterable[int], stop: threading.Event
+) -> list[ConsumedRecord]:
     """The newest records of these partitions of `ticks`, each partition's in order.
 
-    At most `TAIL_RECORDS` a partition. When the broker does not give them in time, what has
-    come is returned: then values may be sent twice, and none is lost.
+    At most `TAIL_RECORDS` a partition. When the brokers do not give them within
+    `PATIENCE_SECONDS`, or at `stop`, what has come is returned: then values may be sent twice,
+    and none is lost.
 
     Raises:
         BrokerError: the topic may not be read.
     """
-    consumer = KafkaConsumer(kafka, group="derive-sent")
-    try:
-        return _read(consumer, [Partition(TICKS.name, number) for number in numbers])
-    except BrokerUnavailable as error:
-        log.event("derive.sent_unknown", level="warning", error=str(error))
-        return []
-    finally:
-        consumer.close()
+    partitions = [Partition(TICKS.name, number) for number in numbers]
+    until_s = time.monotonic() + PATIENCE_SECONDS
+    while partitions:
+        consumer = KafkaConsumer(kafka, group="derive-sent")
+        try:
+            return _read(consumer, partitions)
+        except BrokerUnavailable as error:
+            log.event("derive.sent_unknown", level="warning", error=str(error))
+        finally:
+            consumer.close()
+        if time.monotonic() > until_s or stop.wait(_PAUSE_SECONDS):
+            break
+    return []
 
 
 def _read(consumer: KafkaConsumer, partitions: list[Partition]) -> list[ConsumedRecord]:

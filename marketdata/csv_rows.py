@@ -52,9 +52,14 @@ def book_rows(time: str, message: DepthUpdate | DepthSnapshot) -> bytes:
 def _side_lines(time: str, levels: Iterable[Level], end: str) -> list[str]:
     return [
         f"{time},{level[0]},{level[1]},"
-        f"{product(level[0], level[1]) if len(level) == 2 else level[2]}{end}"
+        f"{product(level[0], level[1]) if len(level) == 2 else _own_value(level)}{end}"
         for level in levels
     ]
+
+
+def _own_value(level: Level) -> str:
+    _, _, value = level
+    return value
 
 
 def _is_clean(rows: bytes, time: str, count: int) -> bool:

@@ -20,7 +20,7 @@ def client_of(endpoint):
 
 
 def create(endpoint):
-    """Tables of a new name each, a key and symbols in them; returns the functions' variables."""
+    """Tables of new names, with a key and symbols; returns the functions' variables."""
     client = client_of(endpoint)
     unique = uuid.uuid4().hex[:8]
     kinds = ("connections", "keys", "instruments")

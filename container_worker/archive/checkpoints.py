@@ -91,7 +91,7 @@ class CheckpointWriter:
                 msgspec.Raw(checkpoint.state),
             )
         )
-        while not patience.over:
+        while patience.tries():
             try:
                 self._etag = self._store.put(self._path, document, {}, base=self._etag)
             except (StoreUnavailable, StoreConflict) as error:

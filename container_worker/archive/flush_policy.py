@@ -9,7 +9,7 @@ LARGE_BATCH = 8 * 1024 * 1024
 SHARE_OF_OBJECT = 50
 """A batch is large from one part in this many of the object that it goes to."""
 REST_FACTOR = 20
-"""A partition rests at least this many times as long as its last flush took."""
+"""A partition rests this many times as long as the slowest write of its last flush took."""
 IDLE_FACTOR = 5
 """How many rests pass before a checkpoint is written that has no new rows."""
 
@@ -20,9 +20,11 @@ def is_large(batch: int, object_size: int) -> bool:
 
 
 def rest_seconds(flush_seconds: float, last_flush: float, *, rows: bool) -> float:
-    """How long after its last flush a partition is flushed again."""
-    rest = max(flush_seconds, REST_FACTOR * last_flush)
-    return rest if rows else rest * IDLE_FACTOR
+    """How long after its last flush a partition is flushed again.
+
+    Without rows there is no object to copy, only a checkpoint to move on.
+    """
+    return max(flush_seconds, REST_FACTOR * last_flush) if rows else IDLE_FACTOR * flush_seconds
 
 
 def largest_first(batches: Iterable[tuple[int, str]], excess: int) -> list[str]:

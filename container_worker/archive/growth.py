@@ -4,6 +4,7 @@ batch ─► HEAD ─► next_step ─► put or multipart upload ─► clean 2
 """
 
 import itertools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,10 +26,14 @@ _DOUBTS = {Step.REBUILD, Step.CONTRADICTION}
 
 
 class Grown(NamedTuple):
-    """How a flush ended: `rebuild` when rows before the batch are gone from the object."""
+    """How a flush ended: `rebuild` when rows before the batch are gone from the object.
+
+    `seconds` is how long the write took that succeeded.
+    """
 
     stored: Stored | None
     rebuild: bool = False
+    seconds: float = 0.0
 
 
 class Grower:
@@ -64,7 +69,7 @@ class Grower:
             StoreError: the store refuses for good (no access, no bucket).
         """
         stored, fresh = known, False
-        while not patience.over:
+        while patience.tries():
             try:
                 if stored is None and not fresh:
                     stored, fresh = self._look(batch.path), True
@@ -95,7 +100,9 @@ class Grower:
             return Grown(None, rebuild=True)
         if step is Step.DONE:
             return Grown(stored)
-        return Grown(self._write(stored, batch))
+        begun = time.monotonic()
+        written = self._write(stored, batch)
+        return Grown(written, seconds=time.monotonic() - begun)
 
     def _look(self, path: str) -> Stored | None:
         head = self._store.head(path)

@@ -51,7 +51,7 @@ def open_partition(
         ArchiveConflict: the checkpoint is ahead of the log.
         StoreError: the store refuses for good.
     """
-    while not patience.over:
+    while patience.tries():
         try:
             loaded = load(store, partition)
             begun = _begin(store, partition, topic_id, span, loaded, anew=anew)

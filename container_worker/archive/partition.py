@@ -36,7 +36,6 @@ KNOWN_KEPT = 2_000
 @dataclass(slots=True)
 class _Barrier:
     checkpoint: Checkpoint
-    begun: float
     saving: "Future[bool] | None" = None
 
 
@@ -95,7 +94,7 @@ class PartitionArchive:
         self._flights: dict[str, _Flight] = {}
         self._barrier: _Barrier | None = None
         self._rested_from = -math.inf
-        self._last_flush = 0.0
+        self._last_flush = self._slowest = 0.0
 
     @property
     def held_bytes(self) -> int:
@@ -156,7 +155,7 @@ class PartitionArchive:
         if self._barrier is None and not self.is_clean:
             state = encode_state(self.fold.state)
             checkpoint = Checkpoint(self._topic_id, self.position, state)
-            self._barrier = _Barrier(checkpoint, time.monotonic())
+            self._barrier = _Barrier(checkpoint)
 
     def tend(self, flush_seconds: float, *, hurry: bool = False) -> None:
         """Takes note of what ended and begins what is due; in a `hurry` everything is.
@@ -208,6 +207,7 @@ class PartitionArchive:
             if len(self.known) > KNOWN_KEPT:
                 self.known.clear()
             self.known[path] = grown.stored
+            self._slowest = max(self._slowest, grown.seconds)
             self._changed.add(path)
             self.totals.rows += flight.lines
             self.totals.bytes += flight.size
@@ -229,4 +229,4 @@ class PartitionArchive:
                 self.checkpointed = offset
             self._barrier = None
             self._rested_from = time.monotonic()
-            self._last_flush = self._rested_from - barrier.begun
+            self._last_flush, self._slowest = self._slowest, 0.0

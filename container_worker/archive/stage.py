@@ -7,16 +7,15 @@ import itertools
 import threading
 import time
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING
+from operator import itemgetter
 
 from container_worker import log
 from container_worker.archive.checkpoints import origin
 from container_worker.archive.derivatives import Derivatives
 from container_worker.archive.flush_policy import largest_first
 from container_worker.archive.growth import Grower
-from container_worker.archive.opening import Opened, open_partition
-from container_worker.archive.outage import Outage, Patience
+from container_worker.archive.loading import Loader, Loading
+from container_worker.archive.outage import Outage
 from container_worker.archive.partition import PartitionArchive
 from container_worker.archive.workers import Workers
 from container_worker.kafka_consumer import KafkaConsumer
@@ -25,22 +24,13 @@ from container_worker.object_store import ObjectStore
 from container_worker.settings import ArchiveSettings
 from marketdata.errors import ArchiveConflict, BrokerError, BrokerUnavailable
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
 WRITERS = 8
 POLL_RECORDS = 2_000
 POLL_SECONDS = 0.05
 DRAIN_SECONDS = 15.0
 SUMMARY_SECONDS = 30.0
 
-
-class _Opening:
-    """A partition whose checkpoint is being loaded."""
-
-    def __init__(self, future: "Future[Opened | None]", given_up: threading.Event) -> None:
-        self.future = future
-        self.given_up = given_up
+_PLACE = itemgetter(0, 1)  # a record's topic and partition
 
 
 class ArchiveStage:
@@ -67,7 +57,10 @@ class ArchiveStage:
         self._outage = Outage()
         self._workers = Workers(WRITERS, "archive")
         self._derivatives = Derivatives(store)
-        self._opening: dict[Partition, _Opening] = {}
+        self._loader = Loader(
+            store, consumer, topic_ids, workers=self._workers, outage=self._outage
+        )
+        self._opening: dict[Partition, Loading] = {}
         self._open: dict[Partition, PartitionArchive] = {}
         self._draining: set[Partition] = set()
         self._committed: dict[Partition, int] = {}
@@ -91,17 +84,23 @@ class ArchiveStage:
             for partition in (*self._open, *self._opening):
                 self._give_up(partition)
 
+    def folded(self, topic: str) -> int:
+        """Up to which offset the topic's partitions are folded, summed; any thread may ask."""
+        there = list(self._open.items())
+        return sum(session.position for one, session in there if one.topic == topic)
+
     def _follow(self, polled: Polled) -> None:
         for partition in (*polled.lost, *polled.assigned):
             self._give_up(partition)
         for partition in polled.assigned:
             if partition not in self.halted:
-                self._begin(partition)
+                self._opening[partition] = self._loader.begin(partition)
+        for partition in polled.uncommitted:
+            self._committed.pop(partition, None)
         for partition in polled.out_of_range:
             self._leave_hole(partition)
-        by_partition = itertools.groupby(polled.records, _partition_of)
-        for partition, records in by_partition:
-            self._take(partition, records)
+        for (topic, number), records in itertools.groupby(polled.records, _PLACE):
+            self._take(Partition(topic, number), records)
 
     def _take(self, partition: Partition, records: Iterable[ConsumedRecord]) -> None:
         session = self._open.get(partition)
@@ -131,25 +130,6 @@ class ArchiveStage:
         else:
             self._consumer.seek(partition, session.position)
 
-    def _begin(self, partition: Partition, *, anew: bool = False) -> None:
-        given_up = threading.Event()
-        job = partial(self._load, partition, given_up, anew=anew)
-        self._opening[partition] = _Opening(self._workers.submit(job), given_up)
-
-    def _load(
-        self, partition: Partition, given_up: threading.Event, *, anew: bool
-    ) -> Opened | None:
-        while not given_up.is_set():
-            try:
-                span = self._consumer.log_range(partition)
-            except BrokerUnavailable:
-                given_up.wait(1.0)
-                continue
-            patience = Patience(self._outage, given_up)
-            topic_id = self._topic_ids[partition.topic]
-            return open_partition(self._store, partition, topic_id, span, patience, anew=anew)
-        return None
-
     def _give_up(self, partition: Partition) -> None:
         """Throws away what is kept for a partition: whoever has it folds the same (rule 16)."""
         opening = self._opening.pop(partition, None)
@@ -174,14 +154,14 @@ class ArchiveStage:
                     "archive.fold_again", partition=_name(partition), anew=session.rebuild
                 )
                 self._give_up(partition)
-                self._begin(partition, anew=session.rebuild)
+                self._opening[partition] = self._loader.begin(partition, anew=session.rebuild)
         self._commit()
         self._bound_memory()
         self._derivatives.tend()
         if time.monotonic() >= self._summary_at:
             self._summarise()
 
-    def _opened(self, partition: Partition, opening: _Opening) -> None:
+    def _opened(self, partition: Partition, opening: Loading) -> None:
         try:
             opened = opening.future.result()
         except ArchiveConflict as error:
@@ -285,10 +265,6 @@ class ArchiveStage:
             )
         for session in self._open.values():
             session.totals.clear()
-
-
-def _partition_of(record: ConsumedRecord) -> Partition:
-    return Partition(record.topic, record.partition)
 
 
 def _name(partition: Partition) -> str:

@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
+from marketdata.errors import TapedeckError
+
 T = TypeVar("T")
 
 
@@ -21,14 +23,20 @@ class Workers:
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, job: Callable[[], T]) -> "Future[T]":
-        """Runs `job` in one of the threads; its result or error is in the future."""
+        """Runs `job` in one of the threads; its result or error is in the future.
+
+        An error that is none of ours ends the thread as well, with its traceback.
+        """
         future: Future[T] = Future()
 
         def run() -> None:
             try:
                 future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever asks
+            except TapedeckError as error:
                 future.set_exception(error)
+            except BaseException as error:
+                future.set_exception(error)
+                raise
 
         self._jobs.put(run)
         return future

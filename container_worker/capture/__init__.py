@@ -4,7 +4,7 @@ settings, streams ─► producer, telemetry, control ─► Stage.run ─► ex
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from marketdata.topics import QUEUE_CONTROL, QUEUE_EVENTS, REJECTS, TOPIC_OF_TYP
 __all__ = ["run_job", "run_streams"]
 
 _JOB_EXCHANGE = "binance"
+_INSTRUMENTS_PAUSE_S = 10.0
 
 
 def run_streams(
@@ -53,7 +54,7 @@ def run_streams(
         topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
         rejects_topic=REJECTS.name,
         fatal=lambda _error: False,
-        listed=partial(_write_instruments, settings.instruments_table),
+        listed=partial(_write_instruments, settings.instruments_table, stop),
     )
     stage = Stage(
         producer,
@@ -156,11 +157,27 @@ def _on_stop(queue_id: str, finish: threading.Event) -> Callable[[str], None]:
     return obey
 
 
-def _write_instruments(table: str, instruments: Iterable[Instrument]) -> None:
-    """Names are a convenience: capture goes on without them, and says so."""
-    if not table:
-        return
+def _write_instruments(
+    table: str, stop: threading.Event, instruments: Iterable[Instrument]
+) -> None:
+    """Names are a convenience: capture goes on without them, and tries again beside it."""
+    known = list(instruments)
+    if table and not _try_to_write(table, known):
+        threading.Thread(
+            target=_keep_writing, args=(table, stop, known), name="instruments", daemon=True
+        ).start()
+
+
+def _keep_writing(table: str, stop: threading.Event, known: Sequence[Instrument]) -> None:
+    while not stop.wait(_INSTRUMENTS_PAUSE_S):
+        if _try_to_write(table, known):
+            return
+
+
+def _try_to_write(table: str, known: Sequence[Instrument]) -> bool:
     try:
-        instruments_table.write(table, instruments)
+        instruments_table.write(table, known)
     except StoreError as error:
         log.event("capture.instruments", level="error", message=str(error))
+        return False
+    return True

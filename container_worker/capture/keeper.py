@@ -155,7 +155,7 @@ class Keeper:
             self._attempt = 0
         elif now_s - self._data_seen[1] > self._timing.stall:
             link.close("stall")
-        age_s = now_s - (link.opened_s or now_s)
+        age_s = 0.0 if link.opened_s is None else now_s - link.opened_s
         if link.is_leaving or age_s > self._life_s:
             self._replace = True
 

@@ -102,6 +102,8 @@ class Link(threading.Thread):
     def _serve(self) -> None:
         connection = open_socket(self._adapter, self._url, self._timing.connect)
         self.opened_s = time.monotonic()
+        buffered = ReadAhead(connection.sock)
+        connection.sock = cast("socket.socket", buffered)
         try:
             self._read(connection)
         except websocket.WebSocketException as error:
@@ -113,10 +115,10 @@ class Link(threading.Thread):
         finally:
             with contextlib.suppress(OSError, websocket.WebSocketException):
                 connection.close(timeout=1)
+            buffered.close()
 
     def _read(self, connection: websocket.WebSocket) -> None:
         connection.settimeout(_POLL_S)
-        connection.sock = cast("socket.socket", ReadAhead(connection.sock))
         receive, feed, clock = connection.recv_data, self._feed, time.time_ns
         next_send_s = 0.0
         while not self._closing:
@@ -165,27 +167,31 @@ def open_socket(adapter: Adapter, url: str, timeout_s: float) -> websocket.WebSo
     connection.settimeout(timeout_s)
     try:
         connection.connect(url, redirect_limit=2)  # type: ignore[no-untyped-call]
-    except websocket.WebSocketBadStatusException as error:
-        headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
-        body = error.resp_body or b""
-        raise refusals.of_status(adapter, url, error.status_code, headers, body) from error
-    except websocket.WebSocketAddressException as error:
-        cause = error.__cause__ or error.__context__
-        raise refusals.of_network(
-            url, cause if isinstance(cause, OSError) else OSError(str(error))
-        ) from error
-    except websocket.WebSocketTimeoutException as error:
-        raise refusals.of_network(url, TimeoutError()) from error
-    except websocket.WebSocketException as error:
-        raise ExchangeUnavailable(f"the WebSocket upgrade at {url} failed: {error}") from error
-    except OSError as error:
-        raise refusals.of_network(url, error) from error
+    except (websocket.WebSocketException, OSError) as error:
+        raise _translate(adapter, url, error) from error
     return connection
 
 
-def _code(frame: websocket.ABNF) -> str:
-    data = bytes(getattr(frame, "data", b"") or b"")
-    if len(data) < 2:
+def _translate(
+    adapter: Adapter, url: str, error: websocket.WebSocketException | OSError
+) -> ExchangeError:
+    if isinstance(error, websocket.WebSocketBadStatusException):
+        headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
+        body = error.resp_body or b""
+        return refusals.of_status(adapter, url, error.status_code, headers, body)
+    if isinstance(error, websocket.WebSocketTimeoutException):
+        return refusals.of_network(url, TimeoutError())
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, websocket.WebSocketAddressException) and isinstance(cause, OSError):
+        return refusals.of_network(url, cause)
+    if isinstance(error, OSError):
+        return refusals.of_network(url, error)
+    return ExchangeUnavailable(f"the WebSocket upgrade at {url} failed: {error}")
+
+
+def _code(body: bytes) -> str:
+    """The code and the reason of a close frame's body."""
+    if len(body) < 2:
         return ""
-    reason = data[2:].decode("utf-8", "replace")
-    return f" ({int.from_bytes(data[:2], 'big')}{f' {reason}' if reason else ''})"
+    reason = body[2:].decode("utf-8", "replace")
+    return f" ({int.from_bytes(body[:2], 'big')}{f' {reason}' if reason else ''})"

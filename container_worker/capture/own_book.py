@@ -44,6 +44,10 @@ class OwnBook(Book):
         return super().levels()
 
     def _sweep(self) -> None:
-        self.bids = {price: level for price, level in self.bids.items() if not is_zero(level[1])}
-        self.asks = {price: level for price, level in self.asks.items() if not is_zero(level[1])}
+        self.bids = {
+            price: level for price, level in self.bids.items() if not is_zero(level[1])
+        }
+        self.asks = {
+            price: level for price, level in self.asks.items() if not is_zero(level[1])
+        }
         self._sweep_at = max(_LEAST_SWEPT, 2 * (len(self.bids) + len(self.asks)))

@@ -57,7 +57,8 @@ def of_network(url: str, error: OSError) -> ExchangeUnavailable:
             "authority's file in SSL_CERT_FILE"
         )
     elif isinstance(error, ssl.SSLError):
-        text = f"TLS with {host} failed ({error.reason or error}): is wss:// or https:// right?"
+        reason = getattr(error, "reason", None) or error
+        text = f"TLS with {host} failed ({reason}): is wss:// or https:// right?"
     elif isinstance(error, TimeoutError):
         text = f"{host} did not answer in time"
     elif isinstance(error, ConnectionRefusedError):

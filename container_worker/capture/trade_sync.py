@@ -6,7 +6,7 @@ from container_worker.capture.emissions import Emissions, Write, gap
 from container_worker.capture.unit_sync import NumberedSync
 from container_worker.exchanges.outcomes import Trade
 from marketdata.book import Step
-from marketdata.messages import PriceUpdate
+from marketdata.messages import NULL, PriceUpdate
 from marketdata.times import iso_ms
 
 
@@ -37,7 +37,7 @@ class TradeSync(NumberedSync[Trade]):
         return PriceUpdate(
             symbol=self._symbol,
             price=msgspec.Raw(trade.price.encode()),
-            volume=None,
+            volume=NULL,
             timestamp=iso_ms(trade.time_ms),
             source=self.exchange,
             trade_id=trade.id,

@@ -9,7 +9,7 @@ import time
 import uuid
 
 import boto3
-from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from container_worker.object_store import ObjectStore, s3_client
@@ -70,6 +70,10 @@ class Rig:
             }
         )
         make_topics(bootstrap)
+        self.ends = None
+        self.witness = Consumer(
+            {"bootstrap.servers": bootstrap, "group.id": "archive", "log_level": 0}
+        )
 
     def send(self, records):
         """Produces records in order, and waits until the broker has them."""
@@ -81,6 +85,7 @@ class Rig:
                 except BufferError:
                     self.producer.poll(0.1)
         assert self.producer.flush(30) == 0
+        self.ends = None
 
     def start(self, flush_seconds=0.2, **variables):
         """Starts an archiver."""
@@ -106,6 +111,8 @@ class Rig:
         return process.wait(25)
 
     def close(self):
+        """Kills what still runs."""
+        self.witness.close()
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGCONT)
@@ -120,36 +127,38 @@ class Rig:
                 found[path] = self.s3.get_object(Bucket=self.bucket, Key=path)["Body"].read()
         return found
 
+    def stored_bytes(self):
+        """The bytes of all objects together."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix="data/"
+        )
+        return sum(one["Size"] for page in pages for one in page.get("Contents", ()))
+
     def log_ends(self):
         """The end offsets of all partitions."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": "archive", "log_level": 0}
-        )
-        try:
-            return {
-                TopicPartition(topic.name, number): consumer.get_watermark_offsets(
-                    TopicPartition(topic.name, number), timeout=10
-                )[1]
-                for topic in FOLDED
-                for number in range(topic.partitions)
-            }
-        finally:
-            consumer.close()
+        return {
+            TopicPartition(topic.name, number): self.witness.get_watermark_offsets(
+                TopicPartition(topic.name, number), timeout=10
+            )[1]
+            for topic in FOLDED
+            for number in range(topic.partitions)
+        }
 
     def committed(self, partitions):
         """The group's offsets."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": "archive", "log_level": 0}
-        )
         try:
-            found = consumer.committed(list(partitions), timeout=10)
+            found = self.witness.committed(list(partitions), timeout=10)
             return {TopicPartition(one.topic, one.partition): one.offset for one in found}
-        finally:
-            consumer.close()
+        except KafkaException as error:  # a coordinator that is only just being found
+            if not error.args[0].retriable():
+                raise
+            return dict.fromkeys(partitions, -1)
 
     def is_durable(self):
         """Whether the group has committed every record."""
-        ends = {at: end for at, end in self.log_ends().items() if end}
+        if self.ends is None:
+            self.ends = {at: end for at, end in self.log_ends().items() if end}
+        ends = self.ends
         done = self.committed(ends)
         return all(done[at] >= end for at, end in ends.items())
 

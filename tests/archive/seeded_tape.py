@@ -116,6 +116,7 @@ class Book(Unit):
 
     def __init__(self, tape, ticker, stream_type="ws_diff_depth"):
         super().__init__(tape, "orderbook", ticker, stream_type)
+        self.told = None
         self.last = tape.rng.randrange(1000, 10**12)
         self.snapshot(self.last)
 
@@ -159,13 +160,23 @@ class Book(Unit):
         before = iso(self.now)[:10]
         self.tick()
         if iso(self.now)[:10] != before:
-            self.snapshot(self.last)  # a day begins with a snapshot
+            self.begin_day()
         chosen = rng.choices(
             (self.goes_on, self.repeats, self.late, self.jumps, self.announced, self.restarts,
              self.restates, self.poison, self.watermark, self.false_alarm),
             (60, 8, 3, 4, 4, 3, 3, 2, 6, 2),
         )[0]  # fmt: skip
         chosen()
+
+    def begin_day(self):
+        """A day begins with a snapshot, or, while the book is not known, with the gap again."""
+        if self.told and self.tape.rng.random() < 0.5:
+            first, last, cause, since = self.told
+            self.gap_record(first, last, cause, since, self.now)
+            told = (cause, iso(since), iso(self.now))
+            self.mark(self.now, "gap", ids=(first, last), told=told)
+        else:
+            self.snapshot(self.last)
 
     def goes_on(self, time_ms=None):
         rng = self.tape.rng
@@ -210,6 +221,7 @@ class Book(Unit):
         told = (cause, iso(since), iso(self.now))
         self.mark(self.now, "gap", ids=(first, final), told=told)
         self.snapshot(final)
+        self.told = (first, final, cause, since)
         if not before:
             self.gap_record(first, final, cause, since, self.now)
 
@@ -286,6 +298,8 @@ class Candles(Unit):
 
     def step(self):
         start = self.now - self.now % 60_000
+        if self.tape.rng.random() < 0.2:
+            start = self.missed(start)
         numbers = [
             f"{self.tape.rng.randrange(10**6)}.{self.tape.rng.randrange(100):02d}"
             for _ in range(5)
@@ -295,6 +309,19 @@ class Candles(Unit):
             self.candle(start, numbers, closed=True)
         self.tape.expect(self.path(start), ",".join((iso(start), self.ticker, "1m", *numbers)))
         self.now += 60_000
+
+    def missed(self, start):
+        """Two candles that nobody saw, told before the next one comes."""
+        if self.now == START_MS:
+            return start
+        self.now += 120_000
+        after = start + 120_000
+        self.gap_record(start, after - 60_000, "disconnect", start, after)
+        told = ("disconnect", iso(start), iso(after))
+        if iso(start)[:10] != iso(after)[:10]:
+            self.mark(start, "open", ids=(start, ""), told=("disconnect", iso(start), ""))
+        self.mark(after, "gap", ids=(start, after - 60_000), told=told)
+        return after
 
     def candle(self, start, numbers, *, closed):
         names = ("open", "high", "low", "close", "volume")

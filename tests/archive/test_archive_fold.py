@@ -55,3 +55,13 @@ def test_every_object_is_what_the_plan_of_the_tape_says(seeded_tape, seed):
 def test_a_restart_anywhere_changes_nothing(seeded_tape, seed, cuts):
     tape = seeded_tape(seed, 300)
     assert_same(fold_all(tape.records, cuts), tape.objects())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 400)))
+def test_records_that_a_retry_doubled_change_nothing(seeded_tape, seed, doubled):
+    tape = seeded_tape(seed, 300)
+    records = []
+    for index, record in enumerate(tape.records):
+        records += [record] * (2 if index in doubled else 1)
+    assert_same(fold_all(records), tape.objects())

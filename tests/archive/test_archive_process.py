@@ -19,6 +19,7 @@ from marketdata.archive_layout import FOLDED
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
+PIECES = 10
 SEED = int(os.environ.get("TAPEDECK_TEST_SEED", "0"))
 
 
@@ -38,17 +39,19 @@ def assert_same(rig, tape):
     assert sorted(path for path in paths if found.get(path) != wanted.get(path)) == []
 
 
-def send_slowly(rig, records, seconds, events=()):
-    """Sends in small pieces over some seconds; `events` are called at seeded moments."""
-    pieces = 40
-    plan = sorted(events, key=lambda event: event[0])
-    for piece in range(pieces):
-        while plan and plan[0][0] <= piece / pieces:
+def send_in_step(rig, records, wait_until, events):
+    """Sends piece by piece, each when the last one began to be durable.
+
+    `events` are pairs of a piece's number and what is called once it was sent.
+    """
+    grown, plan = 0, sorted(events, key=lambda event: event[0])
+    for piece in range(PIECES):
+        first, end = (len(records) * one // PIECES for one in (piece, piece + 1))
+        rig.send(records[first:end])
+        while plan and plan[0][0] == piece:
             plan.pop(0)[1]()
-        rig.send(records[len(records) * piece // pieces : len(records) * (piece + 1) // pieces])
-        time.sleep(seconds / pieces)  # the moments are spread over time, nothing is waited for
-    for _, event in plan:
-        event()
+        wait_until(lambda: rig.stored_bytes() > grown, 40, "rows of the piece are durable")  # noqa: B023
+        grown = rig.stored_bytes()
 
 
 def test_objects_are_the_plan_s_and_sigterm_ends_clean(rig, seeded_tape, wait_until):
@@ -96,12 +99,15 @@ def killed_while_streaming(rig, seeded_tape, wait_until, seed):
     rig.start(flush_seconds=0.05)
 
     def kill():
+        if rng.random() < 0.5:  # else in the middle of reading, or of joining the group
+            before = rig.stored_bytes()
+            wait_until(lambda: rig.stored_bytes() > before, 40, "a first write of the piece")
         rig.processes[-1].kill()
         rig.processes[-1].wait()
-        rig.start(flush_seconds=rng.choice((0.05, 0.3, 1.0)))
+        rig.start(flush_seconds=rng.choice((0.05, 0.3)))
 
-    moments = [(rng.random(), kill) for _ in range(rng.randrange(1, 4))]
-    send_slowly(rig, tape.records, 3, moments)
+    moments = [(rng.randrange(PIECES), kill) for _ in range(rng.randrange(1, 4))]
+    send_in_step(rig, tape.records, wait_until, moments)
     wait_until(rig.is_durable, 60, "every record durable and committed")
     assert_same(rig, tape)
     assert rig.stop(rig.processes[-1]) == 0
@@ -123,7 +129,7 @@ def test_sigkill_while_records_stream_in_25_times(rig, seeded_tape, wait_until, 
 def test_two_archivers_at_once(rig, seeded_tape, wait_until):
     tape = seeded_tape(5, 2000)
     rig.start()
-    send_slowly(rig, tape.records, 4, [(0.3, rig.start)])
+    send_in_step(rig, tape.records, wait_until, [(3, rig.start)])
     wait_until(rig.is_durable, 40, "every record durable and committed")
     assert_same(rig, tape)
     assert [rig.stop(one) for one in rig.processes] == [0, 0]

@@ -13,7 +13,7 @@ from marketdata.errors import StoreUnavailable
 
 pytestmark = pytest.mark.services
 
-BOUND = 128 * 1024
+BOUND = 96 * 1024
 
 
 class AwayStore:
@@ -36,7 +36,7 @@ def test_an_outage_loses_nothing_and_holds_no_more_than_its_bound(
     rig, seeded_tape, wait_until, caplog
 ):
     caplog.set_level(logging.INFO, logger="tapedeck")
-    tape = seeded_tape(31, 6000)
+    tape = seeded_tape(31, 3000)
     kafka, store = KafkaSettings(rig.bootstrap), AwayStore(rig.store)
     consumer = KafkaConsumer(kafka, group="archive", topics=FOLDED, held=True)
     settings = ArchiveSettings(kafka, rig.bucket, flush_seconds=0.1, buffer_bytes=BOUND)
@@ -45,13 +45,13 @@ def test_an_outage_loses_nothing_and_holds_no_more_than_its_bound(
     thread = threading.Thread(target=stage.run, args=(stop,))
     thread.start()
     try:
-        rig.send(tape.records[:1000])
+        rig.send(tape.records[:500])
         wait_until(lambda: any(rig.store.paths("data/")), 30, "a first object")
         store.away.set()
-        rig.send(tape.records[1000:])
+        rig.send(tape.records[500:])
         wait_until(lambda: stage._paused, 30, "reading is paused")
         held = sum(one.held_bytes for one in list(stage._open.values()))
-        assert BOUND < held < 20 * BOUND, "at most what one poll brings is above the bound"
+        assert held < 10 * BOUND, "at most what one poll brings is above the bound"
         store.away.clear()
         wait_until(rig.is_durable, 40, "every record durable and committed")
     finally:
@@ -60,5 +60,4 @@ def test_an_outage_loses_nothing_and_holds_no_more_than_its_bound(
         consumer.close()
     assert rig.objects() == tape.objects()
     said = [record.message for record in caplog.records]
-    assert said.count("archive.store_unavailable") == said.count("archive.store_back") >= 1
-    assert said.count("archive.store_unavailable") <= 2
+    assert said.count("archive.store_unavailable") == said.count("archive.store_back") == 1

@@ -1,4 +1,4 @@
-"""Any plan of faults ends with the true book or a gap, never a wrong book unmarked (rules 7-10).
+"""Any plan of faults ends with the true book or a gap, never a wrong book unmarked.
 
 The exchange and the reader here are written from the rules and share no code with the product.
 """
@@ -95,7 +95,7 @@ class Reader:
         assert self.last is not None, "the first record must be a snapshot"
         if message.u <= self.last:
             return
-        if message.U > self.last + 1:
+        if self.last + 1 < message.U:
             self._expect_announced(self.last + 1, message.U - 1)
             self.marked = True
         for side, levels in (("b", message.b), ("a", message.a)):
@@ -106,16 +106,16 @@ class Reader:
         self.last = message.u
 
     def _expect_announced(self, first: int, last: int) -> None:
-        covered = {
-            number for low, high in self.announced for number in range(low, high + 1)
-        }
+        covered = {number for low, high in self.announced for number in range(low, high + 1)}
         assert set(range(first, last + 1)) <= covered
 
 
 class Shell:
     """What the capture process does around the core: writes, fetches, has room or not."""
 
-    def __init__(self, venue: Venue, reader: Reader, delays: list[int], ages: list[int]) -> None:
+    def __init__(
+        self, venue: Venue, reader: Reader, delays: list[int], ages: list[int]
+    ) -> None:
         self.core = BookSync("binance", "BTCUSDT")
         self.venue, self.reader = venue, reader
         self.delays, self.ages = delays, ages

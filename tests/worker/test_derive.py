@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from marketdata import codec, topics
-from marketdata.messages import PriceUpdate, Watermark
+from marketdata.messages import NULL, PriceUpdate, Watermark
 from marketdata.times import iso_ms
 
 pytestmark = pytest.mark.services
@@ -47,7 +47,7 @@ class Tape:
         update = PriceUpdate(
             symbol=f"{ticker}/USDT",
             price=msgspec.Raw(b"%d.50" % number),
-            volume=None,
+            volume=NULL,
             timestamp=iso_ms(self.event_ms[ticker]),
             source="binance",
             trade_id=number,

@@ -163,5 +163,7 @@ def test_every_error_of_the_library_has_a_place_in_ours():
         assert isinstance(translate(KafkaError(code), "x"), BrokerError)
     fatal = KafkaError(KafkaError._TRANSPORT, "gone", fatal=True)
     assert not isinstance(translate(fatal, "x"), BrokerUnavailable)
-    lost = KafkaError(KafkaError._TRANSPORT)
-    assert isinstance(translate(lost, "x"), BrokerUnavailable)
+    for code in (KafkaError._TRANSPORT, KafkaError.FENCED_LEADER_EPOCH):
+        assert isinstance(translate(KafkaError(code), "x"), BrokerUnavailable)
+    for code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.MSG_SIZE_TOO_LARGE):
+        assert not isinstance(translate(KafkaError(code), "x"), BrokerUnavailable)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.codec import HeaderFields
-from marketdata.messages import PriceUpdate
+from marketdata.messages import NULL, PriceUpdate
 from marketdata.ticks import IDLE_MS, PACES_MS, RATES, Conflator, Taken
 from marketdata.times import iso_ms
 
@@ -17,7 +17,7 @@ def trade(number, event_ms, offset=0):
     update = PriceUpdate(
         symbol="BTC/USDT",
         price=msgspec.Raw(b"1.50"),
-        volume=None,
+        volume=NULL,
         timestamp=iso_ms(event_ms),
         source="binance",
         trade_id=number,

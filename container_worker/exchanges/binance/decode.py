@@ -133,7 +133,7 @@ _READERS: dict[bytes, Callable[[bytes, int], Outcome]] = {
 def _decode_other(frame: bytes, received_ns: int) -> Outcome:
     """Replies, notices, and frames that are spaced or ordered in another way."""
     seen = _read(_envelope, frame)
-    if seen.stream is not None and seen.data is not None:
+    if seen.stream is not None and seen.data:
         return _decode_spaced(seen.stream, seen.data, received_ns)
     error = seen.error
     if error is not None or seen.code is not None:

@@ -79,7 +79,7 @@ class Envelope(msgspec.Struct, frozen=True):
     """Any object: enough of it to tell what it is."""
 
     stream: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     e: str | None = None
     id: int | str | None = None
     code: int | None = None
