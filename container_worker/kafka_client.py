@@ -4,7 +4,9 @@ KafkaSettings ─► client_config ─► producer, consumer, admin client
 KafkaError ─► translate ─► BrokerError
 """
 
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -102,6 +104,9 @@ def client_config(kafka: KafkaSettings, errors: ErrorLog | None = None) -> dict[
         "log.connection.close": False,
         "reconnect.backoff.max.ms": 2000,
         "socket.keepalive.enable": True,
+        # A request that a frozen broker swallowed is given up, and with it its connection; a
+        # lost commit would hold up the group's next assignment for so long.
+        "socket.timeout.ms": 15_000,
     }
     if kafka.ca_path:
         config["ssl.ca.location"] = kafka.ca_path
@@ -121,6 +126,18 @@ def _token(region: str, _config: str) -> tuple[str, float]:
     from container_worker import msk  # noqa: PLC0415 - boto3 takes a second to import
 
     return msk.iam_token(region)
+
+
+def within(seconds: float, action: Callable[[], object]) -> bool:
+    """Whether an action of the library that has no bound of its own ended in time.
+
+    Closing a consumer waits for the answers to its commits, for ever while the coordinator is
+    away. The thread that is left behind does not keep the process from ending.
+    """
+    thread = threading.Thread(target=action, name="kafka-close", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 def unreachable(

@@ -48,15 +48,7 @@ class PythonFunction(Construct):
             retention=logs.RetentionDays.ONE_MONTH,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        self.role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"Runs {handler}",
-        )
-        self.log_group.grant_write(self.role)
-        for statement in statements:
-            self.role.add_to_policy(statement)
+        self.role = self._role(handler, statements)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -72,3 +64,15 @@ class PythonFunction(Construct):
         )
         # The role's policy must be there before anything can invoke the function.
         self.function.node.add_dependency(self.role)
+
+    def _role(self, handler: str, statements: Sequence[iam.PolicyStatement]) -> iam.Role:
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"Runs {handler}",
+        )
+        self.log_group.grant_write(role)
+        for statement in statements:
+            role.add_to_policy(statement)
+        return role

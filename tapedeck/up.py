@@ -73,6 +73,10 @@ def run(  # noqa: PLR0917 typer makes an option of each
         free_ports=ports is Ports.FREE,
         host=_host(host),
     )
+    _run(settings, detach=detach)
+
+
+def _run(settings: StackSettings, *, detach: bool) -> None:
     printer = Printer(settings)
     running = already_up(settings.data)
     if running is None and not detach:

@@ -1,5 +1,6 @@
 """`tapedeck watch`: live prices in the terminal."""
 
+import math
 import os
 import signal
 import sys
@@ -61,12 +62,10 @@ def watch(
     signal.signal(signal.SIGTERM, _interrupt)
     find = _remote(url, key) if url else _local(data_folder(data), key)
     find()
-    names = list(dict.fromkeys(symbols or [])) or _all_symbols(url, data_folder(data))
-    _check(names)
+    names = _names(symbols, url, data)
     display = price_display.choose(names, json=json)
-    until_s = time.monotonic() + seconds if seconds else None
-    interrupted = False
-    prices = 0
+    until_s = time.monotonic() + seconds if seconds else math.inf
+    interrupted, prices = False, 0
 
     def on_price(price: ClientPrice, text: str) -> None:
         nonlocal prices, interrupted
@@ -78,18 +77,24 @@ def watch(
             _forget_output()
 
     def ended() -> bool:
-        return interrupted or (until_s is not None and time.monotonic() >= until_s)
+        return interrupted or time.monotonic() >= until_s
 
     def interrupt(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
 
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     with display.shown():
         PriceStream(find, names, on_price, display.on_note, ended).run()
-    if not interrupted and not prices:
+    if not (interrupted or prices):
         raise LocalError(f"no price of {', '.join(names)} came within {seconds:g} s")
+
+
+def _names(symbols: Symbols, url: str, data: Path) -> list[str]:
+    names = list(dict.fromkeys(symbols or [])) or _all_symbols(url, data_folder(data))
+    _check(names)
+    return names
 
 
 def _forget_output() -> None:

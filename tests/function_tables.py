@@ -38,6 +38,15 @@ def create(endpoint):
     }
 
 
+def empty_connections(variables):
+    """Remove every connection and subscription: what a test left must not meet the next one."""
+    client = client_of(variables["AWS_ENDPOINT_URL_DYNAMODB"])
+    table = variables["CONNECTIONS_TABLE"]
+    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+        for item in page["Items"]:
+            client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+
+
 def put_key(client, table, key, exp=None):
     """Store a key as the command does: its hash."""
     item = {

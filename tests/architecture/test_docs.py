@@ -39,7 +39,7 @@ def test_every_make_target_in_the_documents_exists(page: Path) -> None:
 
 def test_every_tapedeck_command_in_the_documents_exists() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    named = set(re.findall(r"tapedeck (up|down|[a-z]+)(?= |`|\n|$)(?=[^\n]*)", text))
+    named = set(re.findall(r"(?:`|bin/)tapedeck ([a-z]+)", text))
     done = subprocess.run(
         [sys.executable, "-m", "tapedeck", "--help"],
         capture_output=True,
@@ -48,8 +48,8 @@ def test_every_tapedeck_command_in_the_documents_exists() -> None:
         env={"COLUMNS": "200", "PATH": "", "HOME": str(ROOT)},
     )
     commands = set(re.findall(r"^\W*([a-z]+)\s{2,}", done.stdout, re.MULTILINE))
-    prose = {"is", "in", "and", "runs", "does", "for", "has", "on", "with", "by"}
-    assert named - commands - prose == set()
+    assert named
+    assert named - commands == set()
 
 
 def test_every_topic_is_described() -> None:

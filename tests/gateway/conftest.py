@@ -161,10 +161,12 @@ def shared_gateway(start_gateway):
 
 
 @pytest.fixture
-def gateway(shared_gateway):
+def gateway(shared_gateway, tables, wait_until):
     """The session's gateway; each test's clients and faults are gone after it."""
     yield shared_gateway
     shared_gateway.forget_clients()
+    wait_until(lambda: not shared_gateway.connections(), 10, "the clients' leaving")
+    function_tables.empty_connections(tables)
 
 
 @pytest.fixture

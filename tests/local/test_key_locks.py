@@ -12,6 +12,12 @@ def run(main):
     return asyncio.run(asyncio.wait_for(main, 20))
 
 
+async def give_way(turns):
+    """Let the other tasks run for so many turns of the loop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
 def test_readers_share_and_a_writer_is_alone():
     async def main():
         locks = KeyLocks()
@@ -20,7 +26,7 @@ def test_readers_share_and_a_writer_is_alone():
         async def use(name, exclusive):
             async with locks.hold({"key": exclusive}):
                 inside.append(name)
-                await asyncio.sleep(0.01)
+                await give_way(20)
                 if exclusive:
                     assert inside == [name]
                 inside.remove(name)
@@ -38,13 +44,13 @@ def test_a_waiting_writer_is_not_passed_by_later_readers():
         async def use(name, exclusive):
             async with locks.hold({"key": exclusive}):
                 order.append(name)
-                await asyncio.sleep(0)
+                await give_way(1)
 
         async with locks.hold({"key": False}):
             tasks = [asyncio.create_task(use("writer", True))]
-            await asyncio.sleep(0)
+            await give_way(1)
             tasks.append(asyncio.create_task(use("reader", False)))
-            await asyncio.sleep(0)
+            await give_way(1)
             assert order == []
         await asyncio.gather(*tasks)
         assert order == ["writer", "reader"]
@@ -75,12 +81,12 @@ def test_several_keys_in_any_order_with_cancellations_never_deadlock(seed):
                 mine = {key for key, exclusive in wanted.items() if exclusive}
                 assert not writing & set(wanted)
                 writing.update(mine)
-                await asyncio.sleep(chance.random() / 500)
+                await give_way(chance.randrange(10))
                 writing.difference_update(mine)
 
         tasks = [asyncio.create_task(use()) for _ in range(200)]
         for task in chance.sample(tasks, 40):
-            await asyncio.sleep(0)
+            await give_way(1)
             if not writing:
                 task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,9 +10,13 @@ import threading
 import time
 
 import msgspec
+import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from container_worker import kafka as kafka_port
+from container_worker.settings import KafkaSettings
+from local import embedded
 from marketdata import codec, topics
 from marketdata.messages import NULL, PriceUpdate, Watermark
 from marketdata.times import iso_ms
@@ -175,6 +179,43 @@ def test_marks_and_poison_are_passed_over_and_a_tick_comes_within_its_pace(
     wait_until(lambda: tape.read() and 2 in tape.sent(ticker, "250ms"), what="the tick")
     assert time.monotonic() - began < 2
     wait_until(lambda: tape.read() and 1 in tape.sent(ticker, "10s"), what="the closed window")
+
+
+@pytest.mark.soak
+def test_an_outage_is_survived_and_sigterm_during_one_ends_within_its_bound(
+    tmp_path, wait_until
+):
+    with embedded.kafka(tmp_path / "kafka") as servers:
+        kafka_port.create_missing(KafkaSettings(servers), (topics.PRICES, topics.TICKS))
+        [broker] = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(str(tmp_path) in part for part in process.info["cmdline"] or ())
+        ]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "container_worker", "derive"],
+            env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": servers},
+        )
+        tape = Tape(servers)
+        tape.written = {ticker: [] for ticker in tape.tickers[:1]}
+        try:
+            tape.trade(tape.tickers[0], 0)
+            wait_until(tape.complete, 30, "the first tick")
+            broker.suspend()
+            frozen = time.monotonic()
+            wait_until(lambda: time.monotonic() - frozen > 20, 30)
+            broker.resume()
+            tape.trade(tape.tickers[0], 20_000)
+            wait_until(tape.complete, 60, "a tick after the outage")
+            tape.trade(tape.tickers[0], 20_000)
+            tape.close()
+            broker.kill()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            broker.resume() if broker.is_running() else None
+            process.kill()
+            process.wait()
 
 
 def test_topics_that_are_not_there_are_named_and_nothing_starts(tmp_path):
