@@ -107,6 +107,7 @@ def _consumer_at_end(kafka: KafkaSettings, topic: str) -> Consumer:
     try:
         consumer.assign(_end_offsets(consumer, topic))
     except KafkaException as error:
+        consumer.poll(0)  # serves the client's error events, which say why
         consumer.close()
         ours = translate(error.args[0], f"the topic {topic} cannot be read")
         if errors.refusal is not None or isinstance(ours, BrokerUnavailable):

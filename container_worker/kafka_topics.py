@@ -56,7 +56,7 @@ def create_missing(kafka: KafkaSettings, topics: Iterable[Topic]) -> None:
         NewTopic(topic.name, topic.partitions, replication_factor=-1, config=topic.configs)
         for topic in wanted
     ]
-    admin = AdminClient(client_config(kafka))
+    admin = _admin(kafka, ErrorLog())
     for name, future in admin.create_topics(new).items():
         try:
             future.result(ANSWER_SECONDS)
@@ -69,9 +69,17 @@ def create_missing(kafka: KafkaSettings, topics: Iterable[Topic]) -> None:
 def partition_counts(kafka: KafkaSettings, seconds: float = ANSWER_SECONDS) -> dict[str, int]:
     """The topics that exist, with their partition counts. Raises as `check_topics`."""
     errors = ErrorLog()
+    admin = _admin(kafka, errors)
     try:
-        admin = AdminClient(client_config(kafka, errors))
         metadata = admin.list_topics(timeout=seconds)
     except KafkaException as error:
+        admin.poll(0)  # serves the client's error events, which say why
         raise unreachable(kafka, error.args[0], errors, seconds) from error
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def _admin(kafka: KafkaSettings, errors: ErrorLog) -> AdminClient:
+    try:
+        return AdminClient(client_config(kafka, errors))
+    except KafkaException as error:
+        raise translate(error.args[0], "Kafka's client does not start") from error
