@@ -92,6 +92,7 @@ def running_stack(gateway, tmp_path):
     urls = {"stream": gateway.url, "api": gateway.api_url}
     run = run_file.RunFile(me, str(tmp_path), "simulate", urls, state=run_file.READY)
     run.processes["gateway"] = run_file.Running(Identity.of(gateway.process.pid))
+    run.processes["kafka"] = run_file.Running(me)  # a stack is more than its gateway
     run_file.write(tmp_path, run)
     return tmp_path
 

@@ -32,7 +32,7 @@ def test_dynamodb_answers(dynamodb):
 
 def test_s3_has_the_bucket(s3):
     names = [b["Name"] for b in boto3.client("s3", endpoint_url=s3).list_buckets()["Buckets"]]
-    assert names == ["tapedeck"]
+    assert "tapedeck" in names  # beside those of other tests
 
 
 def test_nothing_listens_beyond_this_machine(kafka, dynamodb, s3):
