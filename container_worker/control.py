@@ -99,7 +99,7 @@ class Control:
 def _consumer_at_end(kafka: KafkaSettings, topic: str) -> Consumer:
     errors = ErrorLog()
     config = client_config(kafka, errors) | {
-        "group.id": "unused: partitions are assigned by hand",
+        "group.id": "queue-control",  # never joined: partitions are assigned by hand
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
     }

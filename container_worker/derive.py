@@ -13,7 +13,6 @@ from functools import partial
 
 from container_worker import log
 from container_worker.kafka import Producer, check_topics
-from container_worker.kafka_client import within
 from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, Partition, Polled
 from container_worker.sent_ticks import read_sent
 from container_worker.settings import DeriveSettings, KafkaSettings
@@ -27,7 +26,6 @@ POLL_SECONDS = 0.02
 COMMIT_SECONDS = 1.0
 REPORT_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
-LEAVE_SECONDS = 5.0
 
 
 def run(settings: DeriveSettings, stop: threading.Event) -> int:
@@ -54,7 +52,7 @@ def run(settings: DeriveSettings, stop: threading.Event) -> int:
         derive.commit()
         log.event("derive.ended", unacknowledged=left, counts=derive.report())
     finally:
-        if not within(LEAVE_SECONDS, consumer.close):
+        if not consumer.close():
             log.event("derive.group_not_left", level="warning")
     return 0
 

@@ -18,6 +18,9 @@ from marketdata.errors import BrokerError, BrokerUnavailable
 
 _SAME_ERROR_SECONDS = 30.0
 
+SESSION_MS = 6_000
+"""How long a silent member keeps its partitions: the least that brokers allow by default."""
+
 # The library's `retriable()` speaks of transactions only. Of the brokers' own errors these are
 # the ones that pass with a new leader, coordinator or set of replicas.
 _WORTH_ANOTHER_TRY = {
@@ -126,6 +129,28 @@ def _token(region: str, _config: str) -> tuple[str, float]:
     from container_worker import msk  # noqa: PLC0415 - boto3 takes a second to import
 
     return msk.iam_token(region)
+
+
+def consumer_config(group: str) -> dict[str, Any]:
+    """The consumer's promises: no automatic commit, no silent jump (rule 4), bounded memory.
+
+    Partitions are handed over cooperatively: who keeps a partition goes on undisturbed.
+    """
+    return {
+        "group.id": group,
+        "auto.offset.reset": "error",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": SESSION_MS,
+        "heartbeat.interval.ms": 1_500,
+        "max.poll.interval.ms": 300_000,
+        "fetch.wait.max.ms": 100,
+        "fetch.error.backoff.ms": 200,
+        "queued.max.messages.kbytes": 32 * 1024,
+        "queued.min.messages": 20_000,
+        "fetch.queue.backoff.ms": 50,
+    }
 
 
 def within(seconds: float, action: Callable[[], object]) -> bool:

@@ -20,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from container_worker.kafka_client import client_config, translate
+from container_worker.kafka_client import client_config, consumer_config, translate, within
 from container_worker.kafka_records import ConsumedRecord, LogRange, Partition, Polled
 from container_worker.kafka_topics import check_topics
 from container_worker.settings import KafkaSettings
@@ -30,8 +30,7 @@ from marketdata.topics import Topic
 __all__ = ["ConsumedRecord", "KafkaConsumer", "LogRange", "Partition", "Polled"]
 
 ANSWER_SECONDS = 10.0
-SESSION_MS = 6_000
-"""How long a silent member keeps its partitions: the least that brokers allow by default."""
+CLOSE_SECONDS = 5.0
 
 _ENDS: tuple[Any, Any] = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 # What the library reports in place of a record and deals with by itself.
@@ -52,28 +51,6 @@ _NOT_OURS = {
     KafkaError._NO_OFFSET,  # noqa: SLF001
     KafkaError._STATE,  # noqa: SLF001
 }
-
-
-def consumer_config(group: str) -> dict[str, Any]:
-    """The consumer's promises: no automatic commit, no silent jump (rule 4), bounded memory.
-
-    Partitions are handed over cooperatively: who keeps a partition goes on undisturbed.
-    """
-    return {
-        "group.id": group,
-        "auto.offset.reset": "error",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": SESSION_MS,
-        "heartbeat.interval.ms": 1_500,
-        "max.poll.interval.ms": 300_000,
-        "fetch.wait.max.ms": 100,
-        "fetch.error.backoff.ms": 200,
-        "queued.max.messages.kbytes": 32 * 1024,
-        "queued.min.messages": 20_000,
-        "fetch.queue.backoff.ms": 50,
-    }
 
 
 class KafkaConsumer:
@@ -208,9 +185,13 @@ class KafkaConsumer:
             raise BrokerUnavailable(f"{doing}: no answer in time") from error
         return LogRange(begin, end)
 
-    def close(self) -> None:
-        """Leaves the group, so that the others take over at once; commits nothing."""
-        self._consumer.close()
+    def close(self) -> bool:
+        """Leaves the group, so that the others take over at once; commits nothing.
+
+        False when the group does not know of it after `CLOSE_SECONDS`: with the brokers away,
+        the library would wait for ever.
+        """
+        return within(CLOSE_SECONDS, self._consumer.close)
 
     def _take(self, max_records: int, seconds: float) -> list[Message]:
         try:
