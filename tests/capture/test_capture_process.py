@@ -54,14 +54,21 @@ class Log:
         )
         partitions = []
         for topic in topics:
-            for number in (
-                self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            ):
+            for number in self._partitions(topic):
                 partition = TopicPartition(topic, number)
                 partition.offset = self._end(partition) if offset is None else offset
                 partitions.append(partition)
         self._consumer.assign(partitions)
         self.messages = []
+
+    def _partitions(self, topic):
+        """The broker tells a new topic to itself a moment after it said that it is made."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            found = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            if found and all(one.leader >= 0 for one in found.values()):
+                return list(found)
+        raise AssertionError(f"{topic} has no partitions")
 
     def _end(self, partition):
         return self._consumer.get_watermark_offsets(partition, timeout=10)[1]
