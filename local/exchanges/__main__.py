@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from local.exchanges.binance.instruments import instrument
 from local.exchanges.binance.recording_files import find_recordings
@@ -49,6 +50,8 @@ def _venue(options: Options) -> SimulatedMarket | Tape:
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:
+    if options.tls_folder is not None:
+        return _self_made(options.tls_folder)
     if options.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -59,6 +62,20 @@ def _tls(options: Options) -> ssl.SSLContext | None:
             f"--tls-cert {options.tls_cert} with --tls-key {options.tls_key} cannot be used: "
             f"{error}"
         ) from error
+    return context
+
+
+def _self_made(folder: Path) -> ssl.SSLContext:
+    """A new certificate; clients trust its authority, whose file the log names."""
+    from local.certificate import make_certificate  # noqa: PLC0415 - a slow import, rarely used
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        made = make_certificate(folder)
+        context.load_cert_chain(made.chain, made.key)
+    except OSError as error:
+        raise InputError(f"--tls-folder {folder} cannot be used: {error}") from error
+    _log("certificate", authority=str(made.authority))
     return context
 
 

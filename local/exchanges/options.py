@@ -32,6 +32,7 @@ class Options:
     retime: bool
     tls_cert: Path | None
     tls_key: Path | None
+    tls_folder: Path | None
     limits: Limits
 
 
@@ -51,6 +52,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     given = _parser().parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
         raise SettingsError(["--tls-cert and --tls-key are given together or not at all"])
+    if given.tls_folder and given.tls_cert:
+        raise SettingsError(["--tls-folder makes what --tls-cert gives: choose one"])
     if not given.replay and (given.once or given.retime):
         raise SettingsError(["--once and --retime go with --replay"])
     tickers = tuple(dict.fromkeys([*given.tickers, *load_tickers(given.more_tickers)]))
@@ -66,6 +69,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         retime=given.retime,
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
+        tls_folder=given.tls_folder,
         limits=Limits(
             ping_s=given.ping_seconds,
             pong_s=given.pong_seconds,
@@ -106,6 +110,7 @@ def _parser() -> _Parser:
     add("--snapshot-wait", type=_seconds, default=_DEFAULT.snapshot_wait_s, help=wait)
     add("--tls-cert", type=Path, metavar="FILE", help="with --tls-key: wss:// and https://")
     add("--tls-key", type=Path, metavar="FILE")
+    add("--tls-folder", type=Path, metavar="DIR", help="the same with a certificate made there")
     add("--ping-seconds", type=_seconds, default=_DEFAULT.ping_s)
     add("--pong-seconds", type=_seconds, default=_DEFAULT.pong_s)
     add("--life-seconds", type=_seconds, default=_DEFAULT.life_s)

@@ -52,6 +52,7 @@ def refused(capsys):
         (["--ping-seconds", "-1"], "-1"),
         (["--once"], "--once and --retime go with --replay"),
         (["--tls-cert", "a.pem"], "given together"),
+        (["--tls-folder", "/proc/none"], "--tls-folder /proc/none"),
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "--tls-cert a.pem"),
         (["--replay"], "--replay"),
         (["--replay", "/nowhere/tape.gz"], "/nowhere/tape.gz cannot be read: No such file"),
@@ -145,6 +146,18 @@ def test_both_ports_speak_tls_with_a_certificate(start_exchange, tmp_path):
     exchange.fault(kind="cut")
     with pytest.raises((OSError, websocket.WebSocketException)):
         list(iter(secure.recv, ""))
+
+
+def test_a_self_made_certificate_is_trusted_by_its_authority_alone(start_exchange, tmp_path):
+    client = ssl.create_default_context()
+    exchange = start_exchange("--tls-folder", tmp_path / "tls", tls=client)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        exchange.connect("/ws/btcusdt@trade")
+    client.load_verify_locations(tmp_path / "tls" / "authority.pem")
+    secure = exchange.connect("/ws/btcusdt@depth@100ms")
+    assert json.loads(secure.recv())["s"] == "BTCUSDT"
+    assert exchange.depth("BTCUSDT", 5)["bids"]
+    assert exchange.log[0]["authority"] == str(tmp_path / "tls" / "authority.pem")
 
 
 def test_a_signal_ends_it_while_clients_are_connected(start_exchange):
