@@ -49,6 +49,7 @@ _WORTH_ANOTHER_TRY = {
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the library's public names begin so
     KafkaError._DESTROY_BROKER,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+    KafkaError._NOENT,  # noqa: SLF001 - "no leaders found", while a broker comes back
     KafkaError._RESOLVE,  # noqa: SLF001
     KafkaError._RETRY,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001

@@ -82,6 +82,8 @@ class KafkaConsumer:
     ) -> None:
         if topics:
             check_topics(kafka, topics)
+        self._kafka = kafka
+        self._admin: AdminClient | None = None
         self._held = held
         self._mine: set[Partition] = set()
         self._assigned: list[Partition] = []
@@ -89,8 +91,6 @@ class KafkaConsumer:
         self._stuck: set[Partition] = set()
         self._uncommitted: list[Partition] = []
         try:
-            # The offsets are asked for on a client of its own: the consumer serves one caller.
-            self._admin = AdminClient(client_config(kafka))
             self._consumer = confluent_kafka.Consumer(
                 client_config(kafka) | consumer_config(group) | {"on_commit": self._on_commit}
             )
@@ -173,9 +173,13 @@ class KafkaConsumer:
         """The offsets that the log has now. Raises BrokerUnavailable, BrokerError."""
         place = TopicPartition(*partition)
         doing = f"the offsets of {partition.topic}[{partition.number}] are not known"
+        admin = self._admin or AdminClient(client_config(self._kafka))
+        # It is kept only while it works: after a broker's restart the library's client asks
+        # with the old leader's epoch for ever.
+        self._admin = None
         try:
             asked = [
-                self._admin.list_offsets({place: spec}, request_timeout=ANSWER_SECONDS)[place]
+                admin.list_offsets({place: spec}, request_timeout=ANSWER_SECONDS)[place]
                 for spec in _ENDS
             ]
             begin, end = (one.result(ANSWER_SECONDS + 1).offset for one in asked)
@@ -183,6 +187,7 @@ class KafkaConsumer:
             raise translate(error.args[0], doing) from error
         except TimeoutError as error:
             raise BrokerUnavailable(f"{doing}: no answer in time") from error
+        self._admin = admin
         return LogRange(begin, end)
 
     def close(self) -> bool:

@@ -4,10 +4,12 @@ partition ─► Loader.begin ─► Loading.future ─► Opened
 """
 
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from container_worker import log
 from container_worker.archive.opening import Opened, open_partition
 from container_worker.archive.outage import Outage, Patience
 from container_worker.archive.workers import Workers
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 BROKER_WAIT_S = 1.0
+BROKER_SAID_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Loader:
         self._topic_ids = topic_ids
         self._workers = workers
         self._outage = outage
+        self._said_s = -BROKER_SAID_S
 
     def begin(self, partition: Partition, *, anew: bool = False) -> Loading:
         """Loads in another thread; `anew` as in `open_partition`."""
@@ -60,10 +64,18 @@ class Loader:
         while not given_up.is_set():
             try:
                 span = self._consumer.log_range(partition)
-            except BrokerUnavailable:
+            except BrokerUnavailable as error:
+                self._say(error)
                 given_up.wait(BROKER_WAIT_S)
                 continue
             patience = Patience(self._outage, given_up)
             topic_id = self._topic_ids[partition.topic]
             return open_partition(self._store, partition, topic_id, span, patience, anew=anew)
         return None
+
+    def _say(self, error: BrokerUnavailable) -> None:
+        """One line now and then, whatever the number of partitions that wait."""
+        now_s = time.monotonic()
+        if now_s - self._said_s >= BROKER_SAID_S:
+            self._said_s = now_s
+            log.event("archive.broker_unavailable", level="warning", detail=str(error))

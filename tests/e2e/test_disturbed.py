@@ -7,6 +7,7 @@ import json
 import signal
 import time
 import urllib.request
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -169,6 +170,27 @@ def test_what_the_killed_capture_missed_is_a_gap_in_the_marks(disturbed, wait_un
         return {(int(row[3]), int(row[4])) for row in rows if row[2] == "gap" and row[4]}
 
     wait_until(lambda: set(reader.holes) <= marked(), seconds=30, what="the gaps in the marks")
+
+
+def test_files_grow_again_after_kafka_was_killed(disturbed, wait_until) -> None:
+    base = disturbed.data / "s3" / "tapedeck" / "data" / "orderbook" / "binance"
+
+    def newest() -> str:
+        return max(
+            path.read_bytes().splitlines()[-1].decode().partition(",")[0]
+            for path in base.glob(f"*_{TICKER}.csv")
+        )
+
+    restarts = disturbed.status()["restarts"].get("kafka", 0)
+    disturbed.signal("kafka", signal.SIGKILL)
+    wait_until(
+        lambda: disturbed.status()["restarts"].get("kafka", 0) > restarts,
+        seconds=30,
+        what="Kafka is started again",
+    )
+    again = datetime.now(UTC).isoformat(timespec="milliseconds")
+    wait_until(lambda: newest() > again, seconds=60, what="rows from after the restart")
+    test_the_archive_is_what_the_topic_says(disturbed)
 
 
 def test_the_archive_is_what_the_topic_says(disturbed) -> None:
