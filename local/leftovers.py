@@ -8,13 +8,16 @@ whatever way the supervisor ends.
 """
 
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 
 from local import run_file
-from local.processes import end_all
+from local.processes import POLL_S, end_all
 from local.run_file import RunFile
 from marketdata.errors import LocalError
+
+PATIENCE_S = 10.0
 
 
 def end_leftovers(data: Path) -> list[str]:
@@ -42,12 +45,19 @@ def _end(run: RunFile) -> None:
 def watch(data: Path) -> int:
     """Wait for the supervisor's end, then clean up unless somebody else does."""
     sys.stdin.buffer.read()
-    try:
-        with run_file.ownership(data):
-            end_leftovers(data)
-    except LocalError:  # a new `up` or a `down` was faster
-        return 0
-    return 0
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with run_file.ownership(data):
+                end_leftovers(data)
+        except LocalError:
+            # The system may close the dying supervisor's pipe before it frees its lock; when
+            # it is a new `up` or a `down` that has it, the leftovers are theirs.
+            if time.monotonic() > until_s:
+                return 0
+            time.sleep(POLL_S)
+        else:
+            return 0
 
 
 if __name__ == "__main__":

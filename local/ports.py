@@ -36,14 +36,17 @@ def refuse_taken(ports: Mapping[str, int], host: str) -> None:
     """Check every port before anything is started.
 
     Raises:
-        LocalError: names each port that is taken, what wanted it, and the option to change.
+        LocalError: the host is not of this machine, or ports are taken: names each, what
+            wanted it, and the option to change.
     """
+    if not _bindable(host, 0):
+        raise LocalError(f"--host {host} is not an address of this machine")
     taken = [f"{port} ({name})" for name, port in ports.items() if not _bindable(host, port)]
     if taken:
         many = len(taken) > 1
         raise LocalError(
             f"port{'s' if many else ''} {', '.join(taken)} {'are' if many else 'is'} in use: "
-            "stop the program that has it, or start with `--ports free`"
+            f"stop what has {'them' if many else 'it'}, or start with `--ports free`"
         )
 
 

@@ -28,6 +28,10 @@ def _text(status: Status) -> str:
     if status.state == "down":
         return f"no stack is up on {status.data}"
     lines = [f"the stack on {status.data} is {status.state} ({status.mode})"]
+    if status.state == "killed":
+        lines.append(
+            "  its processes run on without it: `tapedeck up` or `tapedeck down` ends them"
+        )
     lines += [f"  {name:<13} {url}" for name, url in status.urls.items() if url]
     for name, pid in status.pids.items():
         again = status.restarts.get(name, 0)

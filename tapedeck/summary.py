@@ -1,6 +1,10 @@
 """What `tapedeck up` prints: plain lines, coloured where there is a terminal."""
 
+import os
+import shutil
+import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +25,14 @@ TITLES = {
 }
 
 
+def command() -> str:
+    """How this command is called from here: by its name where the shell finds it."""
+    path = Path(sys.argv[0])
+    if path.name != "tapedeck":
+        return "python -m tapedeck"
+    return "tapedeck" if shutil.which("tapedeck") else os.path.relpath(path)
+
+
 class Printer:
     """Prints the start, the summary and the end of one stack."""
 
@@ -39,10 +51,11 @@ class Printer:
         self._addresses(run)
         data = "" if self._settings.data.name == "data" else f" --data {self._settings.data}"
         self._line("")
-        self._line("try:        tapedeck watch BTC/USDT" + data, "bold")
+        me = command()
+        self._line(f"try:        {me} watch BTC/USDT ETH/USDT{data}", "bold")
         self._line(f"CSV files:  {self._settings.objects / 'data' / 'orderbook'}")
         self._line(f"logs:       {self._settings.logs}")
-        self._line(f"stop:       Ctrl-C here, or tapedeck down{data}")
+        self._line(f"stop:       Ctrl-C here, or {me} down{data}")
 
     def already(self, run: RunFile) -> None:
         """The stack was up before."""

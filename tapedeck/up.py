@@ -68,7 +68,7 @@ def run(  # noqa: PLR0917 typer makes an option of each
         recordings=_recordings(replay, paths),
         streams=streams.expanduser().resolve() if streams else None,
         seed=seed,
-        speed=_speed(speed),
+        speed=_speed(speed, live=live),
         once=_once(once, replay),
         free_ports=ports is Ports.FREE,
         host=_host(host),
@@ -111,7 +111,9 @@ def _recordings(replay: list[Path] | None, more: list[Path] | None) -> tuple[Pat
     return tuple(path.expanduser().resolve() for path in [*(replay or []), *(more or [])])
 
 
-def _speed(given: str) -> str:
+def _speed(given: str, *, live: bool) -> str:
+    if live and given != "1":
+        raise InputError(f"--speed {given}: a live exchange has its own pace")
     if given == "max":
         return given
     try:

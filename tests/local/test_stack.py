@@ -14,6 +14,8 @@ import psutil
 import pytest
 from kafka.admin import KafkaAdminClient
 
+from local import run_file
+from local.processes import Identity
 from marketdata.topics import TOPICS
 
 pytestmark = pytest.mark.services
@@ -403,3 +405,29 @@ def test_a_data_folder_that_cannot_be_written_is_named(stack, tmp_path):
     assert str(one.data) in ended.stderr
     assert "--data" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_the_watcher_waits_for_the_lock_of_a_supervisor_that_is_dying(tmp_path, wait_until):
+    idle = subprocess.Popen([sys.executable, "-c", IDLE], start_new_session=True)
+    watcher = None
+    try:
+        run_file.path_of(tmp_path).parent.mkdir()
+        with run_file.ownership(tmp_path):
+            run = run_file.RunFile(Identity.of(os.getpid()), str(tmp_path), "simulate", {})
+            run.processes["idle"] = run_file.Running(Identity.of(idle.pid))
+            run_file.write(tmp_path, run)
+            watcher = subprocess.Popen(
+                [sys.executable, "-m", "local.leftovers", str(tmp_path)], stdin=subprocess.PIPE
+            )
+            watcher.stdin.close()
+            until = time.monotonic() + 1.5
+            wait_until(
+                lambda: watcher.poll() is not None or time.monotonic() > until, 5, "a while"
+            )
+            assert (watcher.poll(), idle.poll()) == (None, None)
+        wait_until(lambda: idle.poll() is not None, 20, "the leftover's end")
+        assert watcher.wait(10) == 0
+    finally:
+        for process in filter(None, (idle, watcher)):
+            process.kill()
+            process.wait()

@@ -61,7 +61,7 @@ def tapedeck(tmp_path):
 
 def test_the_demo_fills_files_and_ends_without_a_trace(tapedeck, wait_until):
     said = tapedeck.up()
-    assert "tapedeck watch BTC/USDT" in said
+    assert "watch BTC/USDT ETH/USDT" in said
     assert str(tapedeck.data / "s3" / "tapedeck" / "data" / "orderbook") in said
     status = tapedeck.status()
     assert status["ready"] is True
