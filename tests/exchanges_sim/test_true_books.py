@@ -43,13 +43,30 @@ def test_the_slow_diff_stream_makes_the_same_book(start_exchange, follower):
 
 def test_a_snapshot_may_lie_inside_an_event(start_exchange, make_follower):
     exchange = start_exchange("--weight-per-minute", "100000")
-    socket = exchange.connect("/ws/btcusdt@depth@100ms")
+    socket = exchange.connect("/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker")
+
+    def receive():
+        return json.loads(socket.recv())["data"]
+
+    def between_two_events():
+        """Until the market has moved since the last diff, as the best prices' stream tells."""
+        diffed = None
+        while True:
+            message = receive()
+            if "e" in message:
+                diffed = message["u"]
+            elif diffed is not None and message["u"] > diffed:
+                return
+
     inside, tries = 0, 0
     while not inside and tries < 50:
         tries += 1
+        between_two_events()
         snapshot, follower = exchange.depth("BTCUSDT"), make_follower()
         while follower.last is None or follower.last <= snapshot["lastUpdateId"]:
-            event = json.loads(socket.recv())
+            event = receive()
+            if "e" not in event:
+                continue
             inside += event["U"] <= snapshot["lastUpdateId"] < event["u"]
             if follower.last is None:
                 assert follower.snapshot(snapshot)
