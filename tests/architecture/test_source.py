@@ -14,12 +14,7 @@ ENVIRONMENT_READERS = {
 }
 OUTERMOST = {
     "container_worker/__main__.py",
-    "functions/authorize.py",
-    "local/event_source/__main__.py",
     "local/background.py",  # a thread's outermost frame: raised again where it is asked for
-    "local/exchanges/__main__.py",
-    "local/gateway/__main__.py",
-    "tapedeck/__main__.py",
 }
 FLOATS = {
     "container_worker/variables.py": "seconds of a setting",
