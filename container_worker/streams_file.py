@@ -5,6 +5,8 @@ streams:
     exchange: binance
     tickers: [BTCUSDT, ETHUSDT]
     types: [ws_diff_depth, ws_trades]
+
+A file whose name ends in `.env` is one of pairs instead: container_worker/pairs_file.py.
 """
 
 import difflib
@@ -16,11 +18,13 @@ from typing import Any
 import yaml
 
 from container_worker.exchanges import REGISTRY
+from container_worker.pairs_file import is_pairs_file, pairs
 from marketdata.errors import StreamsFileError
 from marketdata.topics import TOPIC_OF_TYPE
 
 _KEYS = ("queue_id", "exchange", "tickers", "types")
 _TICKER_LETTERS = 32
+_OF_PAIRS = "blockchain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,17 @@ def read(path: Path) -> tuple[Wish, ...]:
         raise StreamsFileError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise StreamsFileError(f"{path}: it is not UTF-8 text") from error
-    return parse(text, str(path))
+    return parse_pairs(text, str(path)) if is_pairs_file(path) else parse(text, str(path))
+
+
+def parse_pairs(text: str, source: str) -> tuple[Wish, ...]:
+    """The one stream of a `.env` text: its pairs, in every type that Blockchain.com has.
+
+    Raises:
+        StreamsFileError: one line for each fault.
+    """
+    types = tuple(sorted(REGISTRY[_OF_PAIRS].types))
+    return (Wish("pairs", _OF_PAIRS, pairs(text, source), types),)
 
 
 def parse(text: str, source: str) -> tuple[Wish, ...]:

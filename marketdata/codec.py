@@ -15,6 +15,7 @@ from marketdata.errors import DecodeError
 from marketdata.messages import (
     BookMessage,
     Candle,
+    ContractEvent,
     ControlMessage,
     Mark,
     PriceUpdate,
@@ -36,7 +37,10 @@ class Record(NamedTuple):
 
 
 class HeaderFields(NamedTuple):
-    """The headers of a data record, parsed; what is absent is empty or zero."""
+    """The headers of a data record, parsed; what is absent is empty, zero or false.
+
+    `backfill`: the record fills a gap that was told before it; its id is below the last one.
+    """
 
     type: str = ""
     queue_id: str = ""
@@ -45,6 +49,7 @@ class HeaderFields(NamedTuple):
     received_ns: int = 0
     time: str = ""
     ids: str = ""
+    backfill: bool = False
 
 
 _encoder = msgspec.json.Encoder()
@@ -52,6 +57,7 @@ _book: msgspec.json.Decoder[BookMessage] = msgspec.json.Decoder(BookMessage)
 _mark: msgspec.json.Decoder[Mark] = msgspec.json.Decoder(Mark)
 _price = msgspec.json.Decoder(PriceUpdate)
 _tick = msgspec.json.Decoder(Tick)
+_event = msgspec.json.Decoder(ContractEvent)
 _candle = msgspec.json.Decoder(Candle)
 _control: msgspec.json.Decoder[ControlMessage] = msgspec.json.Decoder(ControlMessage)
 _telemetry = msgspec.json.Decoder(Telemetry)
@@ -97,6 +103,12 @@ def record_headers(base: Headers, id_: int | str, received_ns: int, time: bytes)
     ]
 
 
+OURS = ("ids", b"ours")
+"""Added where capture numbers what the exchange does not (rule 7)."""
+BACKFILL = ("backfill", b"1")
+"""Added to what was fetched later; see `HeaderFields`."""
+
+
 def parse_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> HeaderFields:
     """The headers that we know; unknown ones are passed over.
 
@@ -113,6 +125,7 @@ def parse_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> HeaderF
             received_ns=int(found.get("received_ns", "0")),
             time=found.get("time", ""),
             ids=found.get("ids", ""),
+            backfill="backfill" in found,
         )
     except ValueError:
         raise DecodeError("a header that must be a number is none") from None
@@ -148,6 +161,11 @@ def decode_tick(raw: bytes) -> Tick:
 def decode_candle(raw: bytes) -> Candle:
     """A record of `candles`. Raises DecodeError."""
     return _decode(_candle, raw)
+
+
+def decode_event(raw: bytes) -> ContractEvent:
+    """A record of `events`. Raises DecodeError."""
+    return _decode(_event, raw)
 
 
 def decode_control(raw: bytes) -> ControlMessage:

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from marketdata.errors import DecodeError
 
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
 _MAX_EXPONENT = 64
 
 
@@ -19,6 +20,8 @@ def plain(text: str) -> str:
     """
     if _PLAIN.fullmatch(text):
         return text
+    if not _NUMBER.fullmatch(text):
+        raise DecodeError(f"{text[:40]!r} is not a decimal number")
     try:
         number = Decimal(text)
     except InvalidOperation:

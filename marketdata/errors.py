@@ -10,6 +10,8 @@ TapedeckError
 │   ├── RestrictedLocation   HTTP 451: permanent for this address
 │   ├── RateLimited          HTTP 418 or 429, with the seconds to wait
 │   ├── UnknownTicker        the exchange does not list it
+│   ├── BadCredential        a token that is missing, expired or refused
+│   ├── OutOfWindow          the node has not, or not yet, what was asked for
 │   └── ExchangeUnavailable  network, 5xx, time-out: worth another try
 ├── BrokerError              Kafka
 │   └── BrokerUnavailable    worth another try
@@ -79,8 +81,25 @@ class UnknownTicker(ExchangeError):
     """The exchange's instrument list has no such ticker."""
 
 
+class BadCredential(ExchangeError):
+    """A token that is missing, expired or refused; the text says where a new one goes."""
+
+
+class OutOfWindow(ExchangeError):
+    """What was asked for lies outside what the node has, `oldest` to `latest`, both in."""
+
+    def __init__(self, message: str, *, oldest: int, latest: int) -> None:
+        self.oldest = oldest
+        self.latest = latest
+        super().__init__(message)
+
+
 class ExchangeUnavailable(ExchangeError):
-    """A network error, a time-out or a 5xx: worth another try."""
+    """A network error, a time-out or a 5xx: worth another try, after `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class BrokerError(TapedeckError):

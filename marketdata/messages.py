@@ -68,7 +68,8 @@ class Gap(msgspec.Struct, frozen=True, tag_field="e", tag="gap", rename={"from_"
     """Ids that are missing, `first` to `last` (null while the hole is open; rule 7).
 
     `E` is the event time at which the reader knows of it; `from` and `to` bound the time of
-    what is missing, `to` is null while open. `first` is null where ids are not known.
+    what is missing, `to` is null while open. `first` is null where ids are not known. Of
+    candles the ids are starts in ms, of contract events they are ledgers.
     """
 
     E: int
@@ -102,6 +103,10 @@ class PriceUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="price_upda
     `price`, `volume` and `quantity` are JSON number literals with the exchange's own digits,
     kept as raw bytes so that no digit is touched; `volume` may be `NULL`. `side` is the
     taker's: `BUY` or `SELL`.
+
+    With the header `type: ws_ticker` it is what the exchange's ticker says: `volume` is the
+    24 h volume, and of the last trade only that which the exchange tells; what it does not is
+    empty in `trade_id` and `side`, and `NULL` in `quantity`.
     """
 
     symbol: str
@@ -111,7 +116,7 @@ class PriceUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="price_upda
     source: str
     trade_id: int | str
     quantity: msgspec.Raw
-    side: Literal["BUY", "SELL"]
+    side: Literal["BUY", "SELL", ""]
 
 
 class Tick(msgspec.Struct, frozen=True, tag_field="type", tag="price_update"):
@@ -141,6 +146,27 @@ class Candle(msgspec.Struct, frozen=True):
     source: str
     interval: str
     closed: bool
+
+
+class ContractEvent(msgspec.Struct, frozen=True, tag_field="type", tag="contract_event"):
+    """An event of a Stellar contract, as sources/save-to-websocket.md prints it, and more.
+
+    `topics` (a list) and `data` are JSON in the XDR-JSON form (SEP-51), kept raw. `id` sorts
+    as text in the order of events; `timestamp` is when the ledger closed; `event_type` is
+    `contract`, `system` or, from older nodes, `diagnostic`.
+    """
+
+    ledger: int
+    transaction_hash: str
+    contract_id: str
+    topics: msgspec.Raw
+    data: msgspec.Raw
+    id: str
+    timestamp: str
+    event_type: str
+    transaction_index: int
+    operation_index: int
+    in_successful_call: bool
 
 
 class Reject(msgspec.Struct, frozen=True):

@@ -13,12 +13,13 @@ import msgspec
 from marketdata.messages import DepthSnapshot, DepthUpdate, Level
 
 Clock = Literal["exchange", "received"]
+Side = Literal["BUY", "SELL"]
 
 
 class BookState(msgspec.Struct, frozen=True, gc=False):
-    """A whole book that came on the socket, for the capture unit of `type`.
+    """A whole book, or one side of it, that came on the socket for the unit of `type`.
 
-    `clock` says whose time its `E` is (rule 10).
+    `clock` says whose time its `E` is (rule 10). `u` is 0 where the exchange has no id.
     """
 
     type: str
@@ -26,19 +27,56 @@ class BookState(msgspec.Struct, frozen=True, gc=False):
     message: DepthSnapshot
 
 
+class BookDelta(msgspec.Struct, frozen=True, gc=False):
+    """A delta that the exchange does not number: `U` and `u` are 0, capture sets them."""
+
+    clock: Clock
+    message: DepthUpdate
+
+
 class Trade(msgspec.Struct, frozen=True, gc=False):
-    """One trade: ids count up by one a ticker, `side` is the taker's."""
+    """One trade; `side` is the taker's.
+
+    `id` counts up by one a ticker, or is a text that only tells repeats (`Numbering`).
+    """
 
     ticker: str
-    id: int
+    id: int | str
     time_ms: int
     price: str
     quantity: str
-    side: Literal["BUY", "SELL"]
+    side: Side
+    clock: Clock = "exchange"
+
+
+class LastTrade(msgspec.Struct, frozen=True):
+    """The exchange says which trade of a ticker is its newest, without telling it as new."""
+
+    ticker: str
+    id: int
+
+
+class TickerState(msgspec.Struct, frozen=True, gc=False):
+    """What a ticker channel says; None where this message does not say it.
+
+    `volume` is the 24 h volume in the base asset.
+    """
+
+    ticker: str
+    time_ms: int
+    clock: Clock
+    price: str | None = None
+    volume: str | None = None
+    trade_id: int | str | None = None
+    quantity: str | None = None
+    side: Side | None = None
 
 
 class CandleState(msgspec.Struct, frozen=True, gc=False):
-    """A candle as of `event_ms`; repeated until one says `closed`."""
+    """A candle as of `event_ms`; repeated until one says `closed`.
+
+    `closed` is None where the exchange never says it: the next candle's begin does.
+    """
 
     ticker: str
     event_ms: int
@@ -50,13 +88,22 @@ class CandleState(msgspec.Struct, frozen=True, gc=False):
     low: str
     close: str
     volume: str
-    closed: bool
+    closed: bool | None
+
+
+class ConnectionNumber(msgspec.Struct, frozen=True):
+    """The number of this frame on its connection; it comes before the frame's other outcomes.
+
+    The first frame has 0. A hole means that the connection lost something of any unit.
+    """
+
+    number: int
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The exchange accepted the request that was sent with this id."""
+    """The exchange accepted what these names stand for (`Subscription.awaits`)."""
 
-    request_id: int
+    names: frozenset[str]
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -69,13 +116,31 @@ class Leaving(msgspec.Struct, frozen=True):
     """The server is about to close this connection: open another one now."""
 
 
+class Heartbeat(msgspec.Struct, frozen=True):
+    """The connection lives; says nothing about any ticker."""
+
+
 class Unknown(msgspec.Struct, frozen=True):
     """Well-formed, but nothing that we asked for or know; counted and kept in `rejects`."""
 
     reason: str
 
 
-Outcome = DepthUpdate | BookState | Trade | CandleState | Accepted | Refused | Leaving | Unknown
+Outcome = (
+    DepthUpdate
+    | BookState
+    | BookDelta
+    | Trade
+    | LastTrade
+    | TickerState
+    | CandleState
+    | ConnectionNumber
+    | Accepted
+    | Refused
+    | Leaving
+    | Heartbeat
+    | Unknown
+)
 
 
 class RestBook(msgspec.Struct, frozen=True, gc=False):

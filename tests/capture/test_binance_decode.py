@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_worker.exchanges.adapter import Channel
+from container_worker.exchanges.adapter import NOBODY, Channel
 from container_worker.exchanges.binance import decode, subscribe
 from container_worker.exchanges.outcomes import (
     Accepted,
@@ -132,7 +132,7 @@ def test_what_is_not_what_it_says_is_a_decode_error(frame) -> None:
 @pytest.mark.parametrize(
     ("frame", "outcome"),
     [
-        (b'{"result":null,"id":3}', Accepted(3)),
+        (b'{"result":null,"id":3}', Accepted(frozenset({"3"}))),
         (b'{"code":2,"msg":"Invalid request","id":3}', Refused("2 Invalid request")),
         (b'{"error":{"code":3,"msg":"Invalid JSON"},"id":null}', Refused("3 Invalid JSON")),
         (b'{"e":"serverShutdown","E":1770123456789}', Leaving()),
@@ -239,11 +239,12 @@ def test_every_form_of_the_base_url_leads_to_the_combined_endpoint(base, url) ->
 
 def test_subscriptions_are_batched_and_numbered() -> None:
     channels = [Channel(f"T{number}USDT", "ws_trades") for number in range(250)]
-    sent = subscribe.subscriptions(channels)
-    assert [each.request_id for each in sent] == [1, 2, 3]
-    messages = [json.loads(each.text) for each in sent]
+    sent = subscribe.subscriptions(channels, NOBODY)
+    assert [each.awaits for each in sent] == [{"1"}, {"2"}, {"3"}]
+    messages = [json.loads(each.payload) for each in sent]
     assert [len(message["params"]) for message in messages] == [100, 100, 50]
     assert messages[0]["params"][0] == "t0usdt@trade"
     assert all(
-        message["id"] == each.request_id for message, each in zip(messages, sent, strict=True)
+        {str(message["id"])} == each.awaits
+        for message, each in zip(messages, sent, strict=True)
     )

@@ -40,13 +40,23 @@ def test_plain_numbers_come_back_with_the_same_digits(text: str) -> None:
         ("1E+3", "1000"),
         ("-2.50e2", "-250"),
         ("0E-8", "0.00000000"),
+        ("+1.50", "1.50"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("007.10", "7.10"),
     ],
 )
 def test_exponents_are_written_out(given_text: str, written_out: str) -> None:
     assert plain(given_text) == written_out
 
 
-@pytest.mark.parametrize("text", ["", "NaN", "Infinity", "1,5", "0x10", "1e99999999", "--1"])
+BAD = [
+    *("", "NaN", "Infinity", "1,5", "0x10", "1e99999999", "--1"),
+    *("1_000", " 1", "1 ", "\u0661", ".", "1e", "e5", "+", "1e+"),
+]
+
+
+@pytest.mark.parametrize("text", BAD)
 def test_what_is_no_usable_number_is_refused(text: str) -> None:
     with pytest.raises(DecodeError):
         plain(text)

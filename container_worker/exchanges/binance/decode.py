@@ -49,6 +49,8 @@ _kline = msgspec.json.Decoder(wire.Combined[wire.KlineEvent])
 _envelope = msgspec.json.Decoder(wire.Envelope)
 _rest_book = msgspec.json.Decoder(wire.PartialDepth)
 _exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
+_past_trades = msgspec.json.Decoder(list[wire.PastTrade])
+_past_candles = msgspec.json.Decoder(list[wire.PastCandle])
 
 
 def decode(frame: bytes, received_ns: int) -> Outcomes:
@@ -140,7 +142,7 @@ def _decode_other(frame: bytes, received_ns: int) -> Outcome:
         code, text = (error.code, error.msg) if error else (seen.code, seen.msg or "")
         return Refused(f"{code} {text}"[:200])
     if seen.e is None and isinstance(seen.id, int):
-        return Accepted(seen.id)
+        return Accepted(frozenset((str(seen.id),)))
     if seen.e == "serverShutdown":
         return Leaving()
     return Unknown(f"no stream, and e is {seen.e!r}"[:80])
@@ -176,6 +178,52 @@ def decode_instruments(body: bytes) -> Mapping[str, Instrument]:
         )
         for row in _read(_exchange_info, body).symbols
     }
+
+
+def decode_trades(body: bytes, ticker: str) -> list[Trade]:
+    """The answer of `GET /api/v3/historicalTrades`, by rising id. Raises DecodeError."""
+    rows = _read(_past_trades, body)
+    return [
+        Trade(
+            ticker=ticker,
+            id=row.id,
+            time_ms=_milliseconds(row.time),
+            price=plain(row.price),
+            quantity=plain(row.qty),
+            side="SELL" if row.isBuyerMaker else "BUY",
+        )
+        for row in sorted(rows, key=lambda row: row.id)
+    ]
+
+
+def decode_candles(body: bytes, ticker: str, before_ms: int) -> list[CandleState]:
+    """The minutes of `GET /api/v3/klines` that had ended by `before_ms`, by rising start.
+
+    Raises:
+        DecodeError: not an answer of klines, or not of minutes.
+    """
+    rows = _read(_past_candles, body)
+    candles = [_past_candle(row, ticker) for row in sorted(rows, key=lambda row: row.start)]
+    return [one for one in candles if one.start_ms + one.length_ms <= before_ms]
+
+
+def _past_candle(row: wire.PastCandle, ticker: str) -> CandleState:
+    start_ms, end_ms = _milliseconds(row.start), _milliseconds(row.end) + 1
+    if end_ms - start_ms != _MINUTE_MS:
+        raise DecodeError(f"a candle of {end_ms - start_ms} ms is not one of a minute")
+    return CandleState(
+        ticker=ticker,
+        event_ms=end_ms,
+        start_ms=start_ms,
+        length_ms=_MINUTE_MS,
+        interval="1m",
+        open=plain(row.open),
+        high=plain(row.high),
+        low=plain(row.low),
+        close=plain(row.close),
+        volume=plain(row.volume),
+        closed=True,
+    )
 
 
 def _levels(

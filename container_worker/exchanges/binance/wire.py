@@ -107,3 +107,25 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
     """`GET /api/v3/exchangeInfo`."""
 
     symbols: list[Symbol]
+
+
+class PastTrade(msgspec.Struct, frozen=True, gc=False):
+    """One element of `GET /api/v3/historicalTrades`; the id is the `t` of the stream."""
+
+    id: int
+    price: str
+    qty: str
+    time: int
+    isBuyerMaker: bool
+
+
+class PastCandle(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One row of `GET /api/v3/klines`: the first seven of its twelve values."""
+
+    start: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    end: int
