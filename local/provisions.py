@@ -12,8 +12,8 @@ from botocore.config import Config
 
 from local import stack_settings as names
 from local.bucket import create_bucket
-from local.replay_progress import simulator_status
-from local.stack_plan import BUCKET, STREAMS, TABLES, TOPICS, streams_yaml
+from local.replayed_streams import overview, streams_yaml
+from local.stack_plan import BUCKET, STREAMS, TABLES, TOPICS
 from local.stack_settings import REPLAY, StackSettings
 from local.tables import create_tables
 from local.topics import create_topics
@@ -34,7 +34,7 @@ class Provision:
 def provisions(settings: StackSettings, ports: Mapping[str, int]) -> list[Provision]:
     """The provisions of a start; each may be done again without harm."""
     at = settings.address
-    rest_url = f"http://{at}:{ports['binance_rest']}"
+    overview_url = f"http://{at}:{ports['exchanges']}"
     replay = settings.mode == REPLAY and settings.streams is None
     return [
         Provision(TOPICS, ("kafka",), partial(create_topics, f"{at}:{ports['kafka']}")),
@@ -45,7 +45,7 @@ def provisions(settings: StackSettings, ports: Mapping[str, int]) -> list[Provis
         Provision(
             STREAMS,
             ("exchanges",) if replay else (),
-            partial(_streams, settings, rest_url) if replay else _nothing,
+            partial(_streams, settings, overview_url) if replay else _nothing,
         ),
     ]
 
@@ -71,9 +71,9 @@ def _bucket(settings: StackSettings, endpoint: str) -> None:
     create_bucket(client, names.BUCKET, settings.objects)
 
 
-def _streams(settings: StackSettings, rest_url: str) -> None:
-    status = simulator_status(rest_url)
-    tickers = (status or {}).get("tickers")
-    if not isinstance(tickers, list) or not tickers:
+def _streams(settings: StackSettings, overview_url: str) -> None:
+    found = overview(overview_url)
+    replayed = found.exchanges if found else {}
+    if not replayed or not all(each.tickers for each in replayed.values()):
         raise LocalError("the recording has no ticker: give another path to --replay")
-    settings.streams_file.write_text(streams_yaml([str(ticker) for ticker in tickers]))
+    settings.streams_file.write_text(streams_yaml(replayed))

@@ -1,18 +1,16 @@
 """Whether a replay has arrived: every frame served, every record durable (design.md §9).
 
-simulator's status, Kafka's offsets ─► done or not
+exchanges' overview, Kafka's offsets ─► done or not
 """
 
-import json
 import threading
-import urllib.request
 from collections.abc import Mapping
-from urllib.error import URLError
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from local.replayed_streams import overview
 from marketdata.topics import ARCHIVED, PRICES, TICKS, Topic
 
 READERS: Mapping[str, tuple[Topic, ...]] = {
@@ -22,21 +20,8 @@ READERS: Mapping[str, tuple[Topic, ...]] = {
 }
 POLL_S = 1.0
 QUIET_POLLS = 3
-TIMEOUT_S = 5.0
 
 Offsets = dict[tuple[str, int], int]
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def simulator_status(rest_url: str) -> dict[str, object] | None:
-    """What the simulator says of itself, or None while it does not answer."""
-    try:
-        with _direct.open(f"{rest_url}/_control/status", timeout=TIMEOUT_S) as answer:
-            found = json.load(answer)
-    except (OSError, URLError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def behind(targets: Offsets, committed: Offsets) -> Offsets:
@@ -51,20 +36,20 @@ def behind(targets: Offsets, committed: Offsets) -> Offsets:
 class EndOfReplay:
     """Follows a `--once` replay to its end.
 
-    When the simulator has sent its last frame, capture may still hold some: the ends of the
+    When the simulators have sent its last frame, capture may still hold some: the ends of the
     topics are taken as the goal once they have not moved for three polls. The goal then stands
     still, so that the watermarks of every later minute do not move it on.
     """
 
-    def __init__(self, rest_url: str, bootstrap: str) -> None:
-        self._rest_url = rest_url
+    def __init__(self, overview_url: str, bootstrap: str) -> None:
+        self._overview_url = overview_url
         self._bootstrap = bootstrap
 
     def wait(self, stop: threading.Event) -> bool:
         """Block until it is done (True) or `stop` is set (False)."""
         while not stop.wait(POLL_S):
-            status = simulator_status(self._rest_url)
-            if status and status.get("done"):
+            found = overview(self._overview_url)
+            if found and found.done:
                 break
         while not stop.is_set():
             try:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -25,13 +25,16 @@ from local import (
     s3_server,
 )
 from local.environment import forget_accounts, inherited
+from local.exchanges.recordings import find_recordings, header_of
+from local.exchanges.registry import replays
 from local.ports import refuse_taken
 from local.processes import Child, Command, Identity, last_words
 from local.provisions import provisions
 from local.replay_progress import EndOfReplay
 from local.run_file import RunFile
+from local.stack_exchanges import credentials
 from local.stack_plan import ServerCommands, plan, urls
-from local.stack_settings import REPLAY, StackSettings, choose_ports, public_ports
+from local.stack_settings import LIVE, REPLAY, StackSettings, choose_ports, public_ports
 from local.supervisor import POLL_S, StackStopped, Supervisor
 from marketdata.errors import InputError, LocalError
 
@@ -107,7 +110,7 @@ def run_stack(
         LocalError: a port, the folder, the disk or a process is in the way.
     """
     forget_accounts()
-    _check_inputs(settings)
+    settings = _checked(settings)
     data_folder.prepare(settings.data)
     signals = Signals()
     with signals.caught(), run_file.ownership(settings.data):
@@ -122,16 +125,17 @@ def run_stack(
 
 def _run(start: _Start, servers: ServerCommands) -> None:
     settings, ports = start.settings, start.ports
+    environment = inherited()
     run = RunFile(
         supervisor=Identity.of(os.getpid()),
         data=str(settings.data),
         mode=settings.mode,
-        urls=urls(settings, ports),
+        urls=urls(settings, ports, environment),
         replay="running" if settings.mode == REPLAY and settings.once else None,
     )
     supervisor = Supervisor(
         settings=settings,
-        stages=plan(settings, ports, servers, inherited()),
+        stages=plan(settings, ports, servers, environment, _credentials(settings, environment)),
         provisions=provisions(settings, ports),
         run=run,
         stop_asked=start.signals.stop_asked,
@@ -151,23 +155,37 @@ def _run(start: _Start, servers: ServerCommands) -> None:
             run_file.remove(settings.data)
 
 
+def _credentials(settings: StackSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    live = settings.mode == LIVE
+    return credentials(settings.exchanges, environment, live=live, now_s=int(time.time()))
+
+
 def _end_of_replay(
     start: _Start, run: RunFile, ended: threading.Event
 ) -> Callable[[], object] | None:
     if run.replay is None:
         return None
     at, ports = start.settings.address, start.ports
-    end = EndOfReplay(f"http://{at}:{ports['binance_rest']}", f"{at}:{ports['kafka']}")
+    end = EndOfReplay(f"http://{at}:{ports['exchanges']}", f"{at}:{ports['kafka']}")
     return lambda: end.wait(ended)
 
 
-def _check_inputs(settings: StackSettings) -> None:
+def _checked(settings: StackSettings) -> StackSettings:
+    """The settings, with the exchanges that the recordings are of."""
     given = [*settings.recordings, *([settings.streams] if settings.streams else [])]
     for path in given:
         if not path.exists():
             raise InputError(f"{path} does not exist")
     if settings.streams:
         streams_file.read(settings.streams)
+    if settings.mode != REPLAY:
+        return settings
+    found = find_recordings(settings.recordings, replays)
+    headers = [header_of(path) for path in found.paths("stockbit")]
+    wires = {header.wire for header in headers if header and header.wire}
+    if len(wires) > 1:
+        raise InputError("recordings of Stockbit's two wire formats cannot be one tape")
+    return replace(settings, replayed=tuple(found.venues), stockbit_wire="".join(wires))
 
 
 def _server_commands(

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from local import stack_exchanges
 from local import stack_settings as names
+from local.exchanges.port_table import PORT_NAMES
 from local.processes import Command
 from local.stack_settings import LIVE, REPLAY, StackSettings
 
@@ -24,6 +26,7 @@ KEPT_VARIABLES = {
     *("TAPEDECK_CACHE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     *("ARCHIVE_FLUSH_SECONDS", "ARCHIVE_BUFFER_MB", "KAFKA_BUFFER_MB"),
+    *stack_exchanges.KEPT_SIMULATED,
 }
 # A person who watches the demo wants to see a file grow; deployed it is a minute (rule 14).
 FLUSH_SECONDS = "5"
@@ -66,13 +69,18 @@ def plan(
     ports: Mapping[str, int],
     servers: ServerCommands,
     inherited: Mapping[str, str],
+    credentials: Mapping[str, str],
 ) -> list[Stage]:
-    """Every process of the stack, in the order in which they are started when all are free."""
+    """Every process of the stack, in the order in which they are started when all are free.
+
+    The exchanges' `credentials` reach nobody but capture.
+    """
     env = child_environment(settings, ports, inherited)
     stages = [*_servers(settings, ports, servers, env)]
     if settings.mode != LIVE:
         stages.append(_exchanges(settings, ports, env))
-    return [*stages, *_worker(settings, env), *_clients(settings, ports, env)]
+    worker = _worker(settings, env, env | dict(credentials))
+    return [*stages, *worker, *_clients(settings, ports, env)]
 
 
 def _servers(
@@ -105,8 +113,9 @@ def _exchanges(
     settings: StackSettings, ports: Mapping[str, int], env: Mapping[str, str]
 ) -> Stage:
     arguments = ["--host", settings.host, "--seed", str(settings.seed)]
-    arguments += ["--binance-ws-port", str(ports["binance_ws"])]
-    arguments += ["--binance-rest-port", str(ports["binance_rest"])]
+    arguments += ["--overview-port", str(ports["exchanges"])]
+    arguments += ["--exchanges", ",".join(settings.exchanges)]
+    arguments += stack_exchanges.arguments(settings.exchanges, ports)
     if settings.mode == REPLAY:
         # Nothing is sent before capture listens, so that a recording arrives whole.
         arguments += ["--wait-for-subscriber"]
@@ -114,20 +123,23 @@ def _exchanges(
         arguments += ["--once"] if settings.once else []
     arguments += ["--speed", settings.speed]
     command = _module("exchanges", env, "local.exchanges", *arguments)
-    return Stage(command, port=ports["binance_rest"], end=4)
+    return Stage(command, port=ports["exchanges"], end=4)
 
 
-def _worker(settings: StackSettings, env: Mapping[str, str]) -> list[Stage]:
-    def stage(name: str, *arguments: str, needs: tuple[str, ...], end: int) -> Stage:
-        command = _module(name, env, "container_worker", name, *arguments)
-        return Stage(command, needs=needs, end=end)
-
+def _worker(
+    settings: StackSettings, env: Mapping[str, str], of_capture: Mapping[str, str]
+) -> list[Stage]:
+    worker = "container_worker"
     exchange = () if settings.mode == LIVE else ("exchanges",)
-    streams = ("--streams", str(settings.streams_file))
+    capture = ("capture", "--streams", str(settings.streams_file))
     return [
-        stage("archive", needs=(TOPICS, BUCKET), end=3),
-        stage("derive", needs=(TOPICS,), end=2),
-        stage("capture", *streams, needs=(TOPICS, TABLES, STREAMS, *exchange), end=1),
+        Stage(_module("archive", env, worker, "archive"), needs=(TOPICS, BUCKET), end=3),
+        Stage(_module("derive", env, worker, "derive"), needs=(TOPICS,), end=2),
+        Stage(
+            _module("capture", of_capture, worker, *capture),
+            needs=(TOPICS, TABLES, STREAMS, *exchange),
+            end=1,
+        ),
     ]
 
 
@@ -160,18 +172,21 @@ def child_environment(
     settings: StackSettings, ports: Mapping[str, int], inherited: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of every process: nothing of the user's AWS or Kafka gets in."""
+    live = stack_exchanges.KEPT_LIVE if settings.mode == LIVE else ()
     kept = {
         name: value
         for name, value in inherited.items()
-        if name in KEPT_VARIABLES or name.startswith("LC_")
+        if name in KEPT_VARIABLES or name in live or name.startswith("LC_")
     }
     local = "127.0.0.1,localhost"
     others = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     proxies = f"{others},{local}" if others else local
     defaults = {"ARCHIVE_FLUSH_SECONDS": FLUSH_SECONDS}
+    wire = {"STOCKBIT_WIRE": settings.stockbit_wire} if settings.stockbit_wire else {}
     return (
         defaults
         | kept
+        | wire
         | _addresses(settings, ports)
         | {"NO_PROXY": proxies, "no_proxy": proxies}
     )
@@ -179,11 +194,7 @@ def child_environment(
 
 def _addresses(settings: StackSettings, ports: Mapping[str, int]) -> dict[str, str]:
     at = settings.address
-    exchange = {
-        "BINANCE_WS_URL": f"ws://{at}:{ports['binance_ws']}/ws",
-        "BINANCE_REST_URL": f"http://{at}:{ports['binance_rest']}",
-    }
-    return ({} if settings.mode == LIVE else exchange) | {
+    return stack_exchanges.variables(settings.exchanges, at, ports) | {
         "KAFKA_BOOTSTRAP_SERVERS": f"{at}:{ports['kafka']}",
         "KAFKA_AUTH": "none",
         "ARCHIVE_BUCKET": names.BUCKET,
@@ -204,37 +215,29 @@ def _addresses(settings: StackSettings, ports: Mapping[str, int]) -> dict[str, s
     }
 
 
-def streams_yaml(tickers: list[str]) -> str:
-    """The streams file of a replay: every ticker that the recording has."""
-    listed = ", ".join(f'"{ticker}"' for ticker in tickers)
+def urls(
+    settings: StackSettings, ports: Mapping[str, int], inherited: Mapping[str, str]
+) -> dict[str, str | None]:
+    """The addresses of `tapedeck status --json`; None for what does not exist."""
+    host = settings.address
+    exchanges = stack_exchanges.urls(
+        settings.exchanges, host, ports, inherited, live=settings.mode == LIVE
+    )
+    found: dict[str, str | None] = dict.fromkeys(URL_NAMES)
     return (
-        "streams:\n  - queue_id: replay\n    exchange: binance\n"
-        f"    tickers: [{listed}]\n    types: [ws_diff_depth, ws_trades]\n"
+        found
+        | exchanges
+        | {
+            "stream": f"ws://{host}:{ports['stream']}/stream",
+            "api": f"http://{host}:{ports['api']}",
+            "kafka": f"{host}:{ports['kafka']}",
+            "s3": f"http://{host}:{ports['s3']}",
+            "dynamodb": f"http://{host}:{ports['dynamodb']}",
+        }
     )
 
 
-def urls(settings: StackSettings, ports: Mapping[str, int]) -> dict[str, str | None]:
-    """The addresses of `tapedeck status --json`; None for what does not exist."""
-    host = settings.address
-    live = settings.mode == LIVE
-    found: dict[str, str | None] = dict.fromkeys(URL_NAMES)
-    return found | {
-        "stream": f"ws://{host}:{ports['stream']}/stream",
-        "api": f"http://{host}:{ports['api']}",
-        "kafka": f"{host}:{ports['kafka']}",
-        "s3": f"http://{host}:{ports['s3']}",
-        "dynamodb": f"http://{host}:{ports['dynamodb']}",
-        "binance_ws": (
-            "wss://stream.binance.com:9443" if live else f"ws://{host}:{ports['binance_ws']}"
-        ),
-        "binance_rest": (
-            "https://api.binance.com" if live else f"http://{host}:{ports['binance_rest']}"
-        ),
-    }
-
-
 URL_NAMES = (
-    *("ws", "stream", "candles", "api", "web", "kafka", "s3", "dynamodb", "binance_ws"),
-    *("binance_rest", "coinbase_ws", "coinbase_rest", "blockchain_ws", "blockchain_rest"),
-    *("stockbit_ws", "stockbit_rest", "stellar_rpc"),
+    *("ws", "stream", "candles", "api", "web", "kafka", "s3", "dynamodb"),
+    *PORT_NAMES,
 )

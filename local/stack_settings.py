@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.exchanges.port_table import PORT_NAMES, port_names, served_names
 from local.ports import free_ports
 
 BUCKET = "tapedeck"
@@ -27,17 +28,18 @@ PUBLIC_PORTS = {
     "kafka": 19092,
     "s3": 19000,
     "dynamodb": 18000,
-    "binance_ws": 19443,
-    "binance_rest": 19444,
+    **PORT_NAMES,
 }
-PRIVATE_PORTS = ("s3_private", "kafka_controller")
+PRIVATE_PORTS = ("s3_private", "kafka_controller", "exchanges")
 
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
     """One local stack; `data` is absolute and holds everything that outlives a start.
 
-    `speed` is a number or `max`; `streams` is None for the default of the mode.
+    `speed` is a number or `max`; `streams` is None for the default of the mode; `replayed` are
+    the exchanges of the recordings and `stockbit_wire` is Stockbit's wire format in them, once
+    they have been looked at.
     """
 
     data: Path
@@ -49,6 +51,15 @@ class StackSettings:
     once: bool = False
     free_ports: bool = False
     host: str = "127.0.0.1"
+    replayed: tuple[str, ...] | None = None
+    stockbit_wire: str = ""
+
+    @property
+    def exchanges(self) -> tuple[str, ...]:
+        """The exchanges that the stack serves itself."""
+        if self.mode == LIVE:
+            return ()
+        return tuple(served_names()) if self.replayed is None else self.replayed
 
     @property
     def address(self) -> str:
@@ -87,5 +98,5 @@ def choose_ports(settings: StackSettings) -> Mapping[str, int]:
 
 def public_ports(settings: StackSettings, ports: Mapping[str, int]) -> dict[str, int]:
     """The ports that this start will listen on under a name that a person may know."""
-    unused = {"binance_ws", "binance_rest"} if settings.mode == LIVE else set()
+    unused = set(PORT_NAMES) - set(port_names(settings.exchanges))
     return {name: ports[name] for name in PUBLIC_PORTS if name not in unused}

@@ -3,7 +3,9 @@
 bootstrap address ─► topics
 """
 
+import time
 from collections.abc import Iterable
+from typing import Any
 
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -12,6 +14,8 @@ from marketdata.errors import BrokerUnavailable, TopicMismatch
 from marketdata.topics import TOPICS, Topic
 
 TIMEOUT_MS = 30_000
+DESCRIBE_S = 5.0
+PAUSE_S = 0.1
 
 
 def create_topics(bootstrap: str, topics: Iterable[Topic] = tuple(TOPICS.values())) -> None:
@@ -29,7 +33,7 @@ def create_topics(bootstrap: str, topics: Iterable[Topic] = tuple(TOPICS.values(
         try:
             there = set(admin.list_topics())
             _create(admin, [topic for name, topic in wanted.items() if name not in there])
-            described = admin.describe_topics(sorted(wanted))
+            described = _described(admin, sorted(wanted))
         finally:
             admin.close()
     except KafkaError as error:
@@ -42,6 +46,16 @@ def create_topics(bootstrap: str, topics: Iterable[Topic] = tuple(TOPICS.values(
                 f"{wanted[one['name']].partitions}: it was made by something else; choose "
                 "another --data folder"
             )
+
+
+def _described(admin: KafkaAdminClient, names: list[str]) -> list[dict[str, Any]]:
+    """A topic that was just made has no partitions for a moment."""
+    until_s = time.monotonic() + DESCRIBE_S
+    while True:
+        described: list[dict[str, Any]] = admin.describe_topics(names)
+        if all(one["partitions"] for one in described) or time.monotonic() > until_s:
+            return described
+        time.sleep(PAUSE_S)
 
 
 def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:

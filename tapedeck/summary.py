@@ -22,6 +22,13 @@ TITLES = {
     "dynamodb": "DynamoDB",
     "binance_ws": "Binance WebSocket",
     "binance_rest": "Binance REST",
+    "coinbase_ws": "Coinbase WebSocket",
+    "coinbase_rest": "Coinbase REST",
+    "blockchain_ws": "Blockchain WebSocket",
+    "blockchain_rest": "Blockchain REST",
+    "stockbit_ws": "Stockbit WebSocket",
+    "stockbit_rest": "Stockbit REST",
+    "stellar_rpc": "Stellar RPC",
 }
 
 

@@ -10,16 +10,13 @@ import json
 import signal
 import ssl
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.exchanges.binance.instruments import instrument
-from local.exchanges.binance.recording_files import find_recordings
-from local.exchanges.binance.server import Address, serve
-from local.exchanges.binance.tape import Tape
-from local.exchanges.binance.venue import SimulatedMarket
+from local.exchanges.chosen import Chosen, choose
 from local.exchanges.options import Options, parse_options
+from local.exchanges.overview import routes
+from local.exchanges.serving import ServeOptions, Serving, site
 from marketdata.errors import InputError, TapedeckError
 
 
@@ -27,26 +24,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run until told to stop; the exit code."""
     try:
         options = parse_options(arguments)
-        venue = _venue(options)
-        asyncio.run(_run(options, venue))
+        tls = _tls(options)
+        chosen = choose(options, tls, _log)
+        asyncio.run(_run(options, chosen))
     except TapedeckError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-def _venue(options: Options) -> SimulatedMarket | Tape:
-    now_ms = time.time_ns() // 1_000_000
-    if not options.replay:
-        instruments = [instrument(ticker) for ticker in options.tickers]
-        return SimulatedMarket(instruments, options.seed, now_ms)
-    files = find_recordings(options.replay)
-    if files.passed_over:
-        _log("recordings_passed_over", files=list(files.passed_over))
-    _log("recordings", venue=files.venue, files=[path.name for path in files.paths])
-    return Tape(files.paths, start_ms=now_ms if options.retime else None)
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:
@@ -79,36 +65,47 @@ def _self_made(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def _run(options: Options, venue: SimulatedMarket | Tape) -> None:
+async def _run(options: Options, chosen: Sequence[Chosen]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    address = Address(options.host, options.ws_port, options.rest_port, _tls(options))
-    async with serve(
-        venue,
-        address,
-        pace=options.pace,
-        limits=options.limits,
-        seed=options.seed,
-        once=options.once,
-    ) as serving:
-        _log(
-            "ready",
-            binance_ws_port=serving.ws_port,
-            binance_rest_port=serving.rest_port,
-            mode=venue.mode,
-            tickers=len(venue.tickers),
-        )
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, serving.playing}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.playing.done():
-            # Raises what ended it; a tape that is through just stays open.
-            serving.playing.result()
+    async with contextlib.AsyncExitStack() as stack:
+        serving = [
+            await stack.enter_async_context(each.simulator.serve(each.options))
+            for each in chosen
+        ]
+        ports = {
+            f"{each.name}_{port}_port": number
+            for each in serving
+            for port, number in each.ports.items()
+        }
+        if options.overview_port is not None:
+            told = ServeOptions(options.host, {"overview": options.overview_port})
+            what = "the overview of the exchanges"
+            ports["overview_port"] = await stack.enter_async_context(
+                site(routes(serving), told, "overview", what)
+            )
+        tickers = sum(len(each.venue.tickers) for each in serving)
+        _log("ready", **ports, mode=serving[0].venue.mode, tickers=tickers)
+        await _until(stop, serving)
+
+
+async def _until(stop: asyncio.Event, serving: Sequence[Serving]) -> None:
+    """Wait for the signal; raises what ends an exchange. A tape that is through stays open."""
+    stopped = asyncio.create_task(stop.wait())
+    playing = {each.playing for each in serving}
+    try:
+        while not stopped.done():
+            done, _ = await asyncio.wait(
+                {stopped, *playing}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done & playing:
+                task.result()
+            playing -= done
+    finally:
+        stopped.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
             await stopped
-        else:
-            stopped.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await stopped
 
 
 def _log(event: str, **fields: object) -> None:

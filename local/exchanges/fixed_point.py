@@ -1,4 +1,4 @@
-"""Prices and quantities as whole numbers of 10^-8, in text always with eight digits."""
+"""Prices and quantities as whole numbers of 10^-8, in text with the digits of an exchange."""
 
 UNIT = 100_000_000
 
@@ -8,8 +8,21 @@ def fixed8(units: int) -> str:
     return f"{units // UNIT}.{units % UNIT:08d}"
 
 
+def fixed(units: int, digits: int | None) -> str:
+    """Text with so many fraction digits (0 to 8), or with as few as it needs for None.
+
+    What the digits cannot say is cut off: a price is a multiple of its tick.
+    """
+    text = fixed8(units)
+    if digits == 8:
+        return text
+    if digits is None:
+        return text.rstrip("0").rstrip(".")
+    return text[: digits - 8] if digits else text[:-9]
+
+
 def units8(text: str) -> int:
-    """The inverse of `fixed8`; fewer fraction digits are accepted.
+    """The inverse of `fixed`; fewer fraction digits are accepted.
 
     Raises:
         ValueError: the text is no plain decimal, or has more than eight fraction digits.

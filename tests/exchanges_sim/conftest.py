@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import websocket
 
+from local.exchanges.port_table import PORTS
+
 RECORDINGS = Path(
     os.environ.get(
         "TAPEDECK_RECORDINGS", Path(__file__).parents[2].parent / "shared/recordings"
@@ -22,19 +24,25 @@ RECORDINGS = Path(
 
 
 class Exchange:
-    """One running `python -m local.exchanges`."""
+    """One running `python -m local.exchanges` that serves one exchange.
 
-    def __init__(self, arguments, tls=None):
+    `rest_url` is where `/_control/` is; for Stellar, which has no sockets, it is the RPC.
+    """
+
+    def __init__(self, arguments, tls=None, name="binance"):
         command = [sys.executable, "-m", "local.exchanges"]
-        command += ["--binance-ws-port", "0", "--binance-rest-port", "0", *map(str, arguments)]
+        for port in PORTS[name]:
+            command += [f"--{name}-{port}-port", "0"]
+        command += map(str, arguments)
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.tls = tls
         self._sockets = []
         self.log = []
         ready = self._ready()
+        ports = [ready[f"{name}_{port}_port"] for port in PORTS[name]]
         schemes = ("wss", "https") if tls else ("ws", "http")
-        self.ws_url = f"{schemes[0]}://127.0.0.1:{ready['binance_ws_port']}"
-        self.rest_url = f"{schemes[1]}://127.0.0.1:{ready['binance_rest_port']}"
+        self.ws_url = f"{schemes[0]}://127.0.0.1:{ports[0]}"
+        self.rest_url = f"{schemes[1]}://127.0.0.1:{ports[-1]}"
 
     def _ready(self):
         for line in self.process.stderr:
@@ -91,8 +99,18 @@ class Exchange:
     def depth(self, ticker, limit=5000):
         return self.get(f"/api/v3/depth?symbol={ticker}&limit={limit}")
 
-    def true_book(self, ticker, update_id):
-        return self.get(f"/_control/book?ticker={ticker}&id={update_id}")
+    def true_book(self, ticker, update_id=None):
+        number = "" if update_id is None else f"&id={update_id}"
+        return self.get(f"/_control/book?ticker={ticker}{number}")
+
+    def pause(self):
+        """Time stands still, and all that has happened has been sent."""
+        status, _, body = self.request("/_control/clock", method="POST", body={"paused": True})
+        assert (status, body) == (200, {"paused": True, "standing": True})
+
+    def resume(self):
+        status, _, body = self.request("/_control/clock", method="POST", body={"paused": False})
+        assert (status, body["paused"]) == (200, False)
 
     def fault(self, **fault):
         status, _, body = self.request("/_control/faults", method="POST", body=fault)
@@ -100,7 +118,7 @@ class Exchange:
         return body["id"]
 
     def hits(self, number):
-        return self.get("/_control/faults")["faults"][number - 1]["hits"]
+        return self.get(f"/_control/faults?since={number}")["faults"][0]["hits"]
 
     def disconnect(self):
         for socket in self._sockets:
@@ -182,11 +200,11 @@ class Follower:
 
 @pytest.fixture
 def start_exchange():
-    """`start_exchange(*arguments, tls=client_context)`: a running exchange for one test."""
+    """`start_exchange(*arguments, name="binance", tls=context)`: running for one test."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments, tls=None):
-            exchange = Exchange(arguments, tls)
+        def start(*arguments, name="binance", tls=None):
+            exchange = Exchange(arguments, tls, name)
             stack.callback(exchange.stop)
             return exchange
 

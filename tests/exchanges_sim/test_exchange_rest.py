@@ -95,17 +95,23 @@ def test_trades_and_candles_are_those_of_the_stream(exchange):
 def test_klines_are_cut_by_times_and_limit(start_exchange, wait_until):
     exchange = start_exchange("--speed", "300", "--tickers", "BTCUSDT")
     query = "/api/v3/klines?symbol=BTCUSDT&interval=1m"
+    begun_ms = exchange.get(query)[-1][0]
     wait_until(
-        lambda: len(exchange.get(query)) > 6, seconds=30, what="six minutes at 300 times"
+        lambda: exchange.get(query)[-1][0] > begun_ms + 6 * 60_000,
+        seconds=30,
+        what="six minutes at 300 times",
     )
-    rows = exchange.get(query)
+    rows = exchange.get(f"{query}&limit=1000")
+    assert len(rows) == 1000
     starts = [row[0] for row in rows]
     assert starts == list(range(starts[0], starts[0] + 60_000 * len(starts), 60_000))
     cut = exchange.get(f"{query}&startTime={starts[1]}&endTime={starts[3]}")
     assert [row[0] for row in cut] == starts[1:4]
     assert exchange.get(f"{query}&startTime={starts[1]}&limit=2") == cut[:2]
-    five = exchange.get("/api/v3/klines?symbol=BTCUSDT&interval=5m")
-    assert five[0][1] == rows[0][1]
+    trades = {row[0]: row[8] for row in rows}
+    five = exchange.get("/api/v3/klines?symbol=BTCUSDT&interval=5m&limit=100")
+    for start, count in [(row[0], row[8]) for row in five[:-2]]:
+        assert count == sum(trades[start + 60_000 * minute] for minute in range(5))
 
 
 @pytest.mark.parametrize(

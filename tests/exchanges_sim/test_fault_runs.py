@@ -1,8 +1,8 @@
 """What a fault makes of the frames it matches, without a socket or a clock."""
 
-from local.exchanges.binance.fault_runs import FrameFaultRun
-from local.exchanges.binance.faults import Delay, Drop, Duplicate, Reorder, Stall
-from local.exchanges.binance.frames import Frame
+from local.exchanges.fault_runs import FrameFaultRun
+from local.exchanges.faults import Delay, Drop, Duplicate, Reorder, Stall
+from local.exchanges.frames import Frame
 
 STREAM = "btcusdt@depth@100ms"
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.exchanges.binance.candles import window
 from local.exchanges.binance.instruments import TABLE, instrument, load_tickers
-from local.exchanges.binance.ladder import Ladder, UnknownBook
+from local.exchanges.binance.payloads import snapshot
 from local.exchanges.binance.venue import SimulatedMarket
+from local.exchanges.candles import window
+from local.exchanges.ladder import Ladder, UnknownBook
 from marketdata.errors import InputError
 
 START_MS = 1_723_161_590_000
@@ -62,7 +63,7 @@ def test_a_ticker_does_not_depend_on_its_neighbours():
 def test_diffs_are_consecutive_and_make_the_true_book_that_never_crosses(seed, ticker, steps):
     served = market(seed, (ticker,))
     ladder = served.ladder(ticker)
-    begin = json.loads(ladder.text(5000).snapshot())
+    begin = json.loads(snapshot(ladder.text(5000)))
     sides = {"b": dict(begin["bids"]), "a": dict(begin["asks"])}
     last = begin["lastUpdateId"]
     for event in payloads(run(served, steps), f"{ticker.lower()}@depth@100ms"):
@@ -75,7 +76,7 @@ def test_diffs_are_consecutive_and_make_the_true_book_that_never_crosses(seed, t
                     side[price] = quantity
                 else:
                     side.pop(price, None)
-        book = json.loads(ladder.at(last).snapshot())
+        book = json.loads(snapshot(ladder.at(last)))
         assert sides == {"b": dict(book["bids"]), "a": dict(book["asks"])}
         assert max(map(Decimal, sides["b"])) < min(map(Decimal, sides["a"]))
     assert min(len(side) for side in sides.values()) > 1_000
@@ -127,8 +128,13 @@ def test_aggregated_trades_cover_the_trades():
 
 @pytest.mark.parametrize("interval", ["1s", "1m", "5m"])
 def test_closed_candles_are_those_of_the_trades(interval):
-    frames = run(market(5, ("BTCUSDT",)), [50] * 8_000)
-    trades = payloads(frames, "btcusdt@trade")
+    venue = market(5, ("BTCUSDT",))
+    past = [
+        {"t": trade.trade_id, "p": trade.price, "q": trade.quantity, "T": trade.time_ms}
+        for trade in venue.trades("BTCUSDT").trades
+    ]
+    frames = run(venue, [50] * 8_000)
+    trades = past + payloads(frames, "btcusdt@trade")
     closed = [
         message["k"]
         for message in payloads(frames, f"btcusdt@kline_{interval}")
@@ -165,7 +171,7 @@ def test_partial_books_are_the_top_of_the_true_book():
     for frame in run(served, [50] * 100):
         if frame.stream == "btcusdt@depth20@100ms":
             told = json.loads(frame.payload)
-            true = json.loads(served.ladder("BTCUSDT").at(told["lastUpdateId"]).snapshot())
+            true = json.loads(snapshot(served.ladder("BTCUSDT").at(told["lastUpdateId"])))
             assert told["bids"] == true["bids"][:20]
             assert told["asks"] == true["asks"][:20]
 

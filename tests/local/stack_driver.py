@@ -16,7 +16,7 @@ SERVERS = {"kafka", "dynamodb", "s3", "s3-lock"}
 MADE = ("topics", "tables", "bucket", "streams")
 
 
-def plan(settings, ports, servers, inherited):
+def plan(settings, ports, servers, inherited, credentials):
     env = stack_plan.child_environment(settings, ports, inherited)
     stages = [
         Stage(
@@ -28,7 +28,7 @@ def plan(settings, ports, servers, inherited):
     ]
     if not WANTED["servers"]:
         return stages
-    real = stack_plan.plan(settings, ports, servers, inherited)
+    real = stack_plan.plan(settings, ports, servers, inherited, credentials)
     return [one for one in real if one.name in SERVERS] + stages
 
 

@@ -127,10 +127,11 @@ def test_up_status_down_and_what_a_second_up_says(stack, wait_until):
     assert status["replay"] is None
     assert {name for name, url in status["urls"].items() if url} == {
         *("stream", "api", "kafka", "s3", "dynamodb", "binance_ws", "binance_rest"),
+        *("coinbase_ws", "coinbase_rest", "blockchain_ws", "blockchain_rest"),
+        *("stockbit_ws", "stockbit_rest", "stellar_rpc"),
     }
     assert {name for name, url in status["urls"].items() if url is None} == {
-        *("ws", "candles", "web", "coinbase_ws", "coinbase_rest", "blockchain_ws"),
-        *("blockchain_rest", "stockbit_ws", "stockbit_rest", "stellar_rpc"),
+        *("ws", "candles", "web"),
     }
     assert (one.data / "run" / "stack.json").stat().st_mode & 0o777 == 0o600
 
@@ -394,6 +395,27 @@ def test_bad_options_are_named_and_nothing_is_started(stack, arguments, names, c
     assert ended.returncode == code
     assert names in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert not (one.data / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello\n", "is not a recording: its first line"),
+        (b"wss://ws.kraken.com <-> 1618677816.8\n", "is a recording of ws.kraken.com"),
+        (b'{"tapedeck":1,"exchange":"kraken"}\n', "is a recording of kraken, which cannot"),
+    ],
+)
+def test_what_cannot_be_replayed_is_named_and_nothing_is_started(
+    stack, tmp_path, content, words
+):
+    one = stack()
+    path = tmp_path / "tape"
+    path.write_bytes(content)
+    ended = one.run("up", "--ports", "free", "--replay", str(path))
+    assert ended.returncode == 2
+    assert f"{path} {words}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
     assert not (one.data / "run").exists()
 
 

@@ -1,10 +1,18 @@
 """The plan of a stack: who waits for whom, who ends first, and what each gets to know."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
+from container_worker import streams_file
+from container_worker.exchanges import REGISTRY
+from container_worker.variables import DEFAULTS
+from local.exchanges.port_table import PORT_NAMES
+from local.exchanges.port_table import PORTS as PORTS_OF
+from local.exchanges.registry import simulator
+from local.replayed_streams import Replayed, streams_yaml
+from local.stack_exchanges import credentials
 from local.stack_plan import (
     BUCKET,
     STREAMS,
@@ -14,13 +22,19 @@ from local.stack_plan import (
     ServerCommands,
     child_environment,
     plan,
-    streams_yaml,
     urls,
 )
-from local.stack_settings import DEMO_STREAMS, PUBLIC_PORTS, StackSettings, choose_ports
+from local.stack_settings import (
+    DEMO_STREAMS,
+    PUBLIC_PORTS,
+    StackSettings,
+    choose_ports,
+    public_ports,
+)
 
 SERVERS = ServerCommands(("kafka",), ("dynamodb",), ("s3",))
-PORTS = PUBLIC_PORTS | {"s3_private": 1, "kafka_controller": 2}
+PORTS = PUBLIC_PORTS | {"s3_private": 1, "kafka_controller": 2, "exchanges": 3}
+CREDENTIALS = {"STOCKBIT_TOKEN": "token of a test"}
 REPLAY = {"mode": "replay", "recordings": (Path("/r/one"), Path("/r/two"))}
 
 
@@ -29,7 +43,7 @@ def settings(**changes):
 
 
 def planned(inherited=None, **changes):
-    stages = plan(settings(**changes), PORTS, SERVERS, inherited or {})
+    stages = plan(settings(**changes), PORTS, SERVERS, inherited or {}, CREDENTIALS)
     return {stage.name: stage for stage in stages}
 
 
@@ -62,6 +76,9 @@ def test_nothing_of_the_users_own_accounts_reaches_a_process():
         "HTTPS_PROXY": "http://proxy:1",
         "NO_PROXY": "inside",
         "ARCHIVE_FLUSH_SECONDS": "1",
+        "STOCKBIT_TOKEN": "secret",
+        "STELLAR_AUTH_HEADER": "secret",
+        "COINBASE_WS_URL": "wss://elsewhere",
     }
     environment = child_environment(settings(), PORTS, inherited)
     assert "secret" not in environment.values()
@@ -70,12 +87,70 @@ def test_nothing_of_the_users_own_accounts_reaches_a_process():
     assert environment["NO_PROXY"] == "inside,127.0.0.1,localhost"
     assert environment["ARCHIVE_FLUSH_SECONDS"] == "1"
     assert environment["AWS_ACCESS_KEY_ID"] == "local"
+    assert environment["COINBASE_WS_URL"] == "ws://127.0.0.1:19445"
 
 
-def test_a_live_stack_keeps_the_exchanges_own_addresses():
-    environment = child_environment(settings(mode="live"), PORTS, {})
+def test_credentials_reach_capture_alone():
+    for name, stage in planned().items():
+        has = "STOCKBIT_TOKEN" in stage.command.env
+        assert has == (name == "capture"), name
+
+
+def test_a_simulated_stockbit_gets_a_made_token_and_a_live_one_the_users():
+    own = {"STOCKBIT_TOKEN": "mine", "STELLAR_AUTH_HEADER": "Key: mine"}
+    made = credentials(["stockbit"], own, live=False, now_s=1_900_000_000)
+    assert set(made) == {"STOCKBIT_TOKEN"}
+    assert made["STOCKBIT_TOKEN"].count(".") == 2
+    assert credentials(["coinbase"], own, live=False, now_s=1) == {}
+    assert credentials([], own, live=True, now_s=1) == own
+
+
+def test_a_live_stack_has_the_exchanges_own_addresses_or_the_users():
+    live = settings(mode="live")
+    assert live.exchanges == ()
+    environment = child_environment(live, PORTS, {})
+    assert not [name for name in environment if name.startswith(("BINANCE_", "STELLAR_"))]
+    own = urls(live, PORTS, {})
+    assert own["binance_ws"] == "wss://stream.binance.com:9443"
+    assert own["binance_rest"] == "https://api.binance.com"
+    assert own["stellar_rpc"] == DEFAULTS["STELLAR_RPC_URL"]
+    us = {"BINANCE_REST_URL": "https://api.binance.us", "STELLAR_FILTERS": "[]"}
+    assert child_environment(live, PORTS, us).items() >= us.items()
+    assert urls(live, PORTS, us)["binance_rest"] == "https://api.binance.us"
+    assert not set(public_ports(live, PORTS)) & set(PORT_NAMES)
+
+
+def test_every_exchange_has_its_addresses_with_the_paths_of_its_own():
+    served = urls(settings(), PORTS, {})
+    environment = child_environment(settings(), PORTS, {})
+    for name, port in PORT_NAMES.items():
+        assert f":{port}" in served[name]
+        variable = f"{name.upper()}_URL"
+        assert (
+            environment[variable].partition(f":{port}")[2] == urlsplit(DEFAULTS[variable]).path
+        )
+        assert environment[variable].startswith(served[name])
+    argv = planned()["exchanges"].command.argv
+    assert argv[argv.index("--stellar-rpc-port") + 1] == "19451"
+    assert argv[argv.index("--exchanges") + 1] == ",".join(PORTS_OF)
+
+
+def test_a_replay_of_stockbit_is_captured_in_the_wire_format_of_its_recordings():
+    users = {"STOCKBIT_WIRE": "flat"}
+    told = settings(**REPLAY, replayed=("stockbit",), stockbit_wire="channel")
+    assert child_environment(told, PORTS, users)["STOCKBIT_WIRE"] == "channel"
+    assert child_environment(settings(), PORTS, users)["STOCKBIT_WIRE"] == "flat"
+    assert "STOCKBIT_WIRE" not in child_environment(settings(), PORTS, {})
+
+
+def test_a_replay_has_the_ports_of_its_recordings_exchanges_alone():
+    one = settings(**REPLAY, replayed=("coinbase",))
+    assert set(public_ports(one, PORTS)) & set(PORT_NAMES) == {"coinbase_ws", "coinbase_rest"}
+    served = urls(one, PORTS, {})
+    assert served["coinbase_rest"] == "http://127.0.0.1:19446"
+    assert served["binance_ws"] is served["stellar_rpc"] is None
+    environment = child_environment(one, PORTS, {})
     assert "BINANCE_WS_URL" not in environment
-    assert urls(settings(mode="live"), PORTS)["binance_rest"] == "https://api.binance.com"
 
 
 def test_a_replay_serves_every_recording_and_captures_its_tickers():
@@ -87,13 +162,32 @@ def test_a_replay_serves_every_recording_and_captures_its_tickers():
     assert "/data/run/streams.yaml" in stages["capture"].command.argv
 
 
-def test_streams_of_the_demo_and_of_a_replay_are_whole():
-    demo = yaml.safe_load(DEMO_STREAMS.read_text())
-    made = yaml.safe_load(streams_yaml(["BTCUSDT", "1INCHUSDT"]))
-    assert demo["streams"][0]["tickers"] == ["BTCUSDT", "ETHUSDT"]
-    assert made["streams"][0]["tickers"] == ["BTCUSDT", "1INCHUSDT"]
-    for streams in (demo, made):
-        assert set(streams["streams"][0]) == {"queue_id", "exchange", "tickers", "types"}
+def test_the_demo_captures_every_type_of_every_exchange():
+    demo = streams_file.read(DEMO_STREAMS)
+    assert {wish.exchange: set(wish.types) for wish in demo} == {
+        name: set(adapter.types) for name, adapter in REGISTRY.items()
+    }
+
+
+def test_the_demos_tickers_are_simulated():
+    for wish in streams_file.read(DEMO_STREAMS):
+        assert set(wish.tickers) <= set(simulator(wish.exchange).default_tickers), wish
+
+
+def test_the_streams_of_a_replay_have_its_tickers_in_types_that_there_are():
+    told = Replayed(["BTCUSDT", "1INCHUSDT"], ["ws_trades"])
+    [one] = streams_file.parse(streams_yaml({"binance": told}), "made")
+    assert (one.queue_id, one.tickers, one.types) == (
+        "replay",
+        ("BTCUSDT", "1INCHUSDT"),
+        ("ws_trades",),
+    )
+    every = streams_file.parse(
+        streams_yaml({name: Replayed(["1"]) for name in REGISTRY}), "made"
+    )
+    assert {wish.exchange: set(wish.types) for wish in every} == {
+        name: set(adapter.types) for name, adapter in REGISTRY.items()
+    }
 
 
 def test_a_given_streams_file_wins():
@@ -107,15 +201,17 @@ def test_everything_listens_on_the_host_that_was_asked_for_and_children_use_loop
     assert "0.0.0.0" in stages["gateway"].command.argv
     environment = stages["capture"].command.env
     assert environment["KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:19092"
-    assert all(url is None or "0.0.0.0" not in url for url in urls(settings(), PORTS).values())
+    assert all(
+        url is None or "0.0.0.0" not in url for url in urls(settings(), PORTS, {}).values()
+    )
 
 
 def test_the_addresses_have_every_name_of_the_contract():
-    assert tuple(urls(settings(), PORTS)) == URL_NAMES
+    assert tuple(urls(settings(), PORTS, {})) == URL_NAMES
 
 
 def test_default_ports_are_the_documents_and_free_ones_are_distinct():
     assert PUBLIC_PORTS["api"] == 8080
     assert PUBLIC_PORTS["stream"] == 3000
     free = choose_ports(settings(free_ports=True))
-    assert len(set(free.values())) == len(free) == len(PUBLIC_PORTS) + 2
+    assert len(set(free.values())) == len(free) == len(PUBLIC_PORTS) + 3

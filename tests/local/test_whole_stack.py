@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,10 @@ import pytest
 pytestmark = pytest.mark.services
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
-RECORDING = RECORDINGS / "cryptofeed" / "BINANCE_2021-10-12.ws.1.0"
+TAPES = {
+    "binance": RECORDINGS / "cryptofeed" / "BINANCE_2021-10-12.ws.1.0",
+    "coinbase": RECORDINGS / "cryptofeed" / "COINBASE_2021-04-17.ws.28.0",
+}
 
 
 class Tapedeck:
@@ -43,6 +47,15 @@ class Tapedeck:
         folder = self.data / "s3" / "tapedeck" / "data"
         return [path for path in folder.glob(pattern) if path.stat().st_size > 200]
 
+    def rows(self, exchange, day):
+        """The rows of each ticker's order book file of a day."""
+        folder = self.data / "s3" / "tapedeck" / "data" / "orderbook" / exchange
+        return {
+            path.stem.partition("_")[2]: len(path.read_text().splitlines()) - 1
+            for path in folder.glob(f"{day}_*.csv")
+            if not path.name.endswith(".marks.csv")
+        }
+
     def logs(self):
         return {path.name: path.read_text() for path in (self.data / "logs").iterdir()}
 
@@ -69,7 +82,11 @@ def test_the_demo_fills_files_and_ends_without_a_trace(tapedeck, wait_until):
         *("kafka", "dynamodb", "s3", "s3-lock", "exchanges", "gateway", "push"),
         *("capture", "archive", "derive"),
     }
-    for pattern in ("orderbook/binance/*_BTCUSDT.csv", "prices/binance/*_ETHUSDT.csv"):
+    for pattern in (
+        *("orderbook/binance/*_BTCUSDT.csv", "prices/binance/*_ETHUSDT.csv"),
+        *("orderbook/coinbase/*_BTC-USD.csv", "orderbook/blockchain/*_BTC-EUR.csv"),
+        *("orderbook/stockbit/*_BBCA.csv", "events/stellar/*.csv"),
+    ):
         wait_until(lambda pattern=pattern: tapedeck.objects(pattern), 60, pattern)
     assert set(tapedeck.status()["restarts"].values()) == {0}
     assert tapedeck.run("down").returncode == 0
@@ -79,15 +96,29 @@ def test_the_demo_fills_files_and_ends_without_a_trace(tapedeck, wait_until):
 
 
 @pytest.mark.recordings
-def test_a_replay_says_done_when_every_object_is_durable(tapedeck, wait_until):
-    if not RECORDING.exists():
+def test_a_replay_of_two_exchanges_says_done_when_every_object_is_durable(tapedeck, wait_until):
+    if not all(path.exists() for path in TAPES.values()):
         pytest.skip(f"{RECORDINGS} is not on this machine")
-    tapedeck.up("--replay", str(RECORDING), "--once", "--speed", "max")
+    tapedeck.up("--replay", *map(str, TAPES.values()), "--once", "--speed", "max")
     status = tapedeck.status()
     assert status["mode"] == "replay"
     assert status["replay"] in {"running", "done"}
+    assert status["urls"]["coinbase_ws"]
+    assert status["urls"]["stellar_rpc"] is None
     wait_until(lambda: tapedeck.status()["replay"] == "done", 90, "the end of the replay")
-    assert tapedeck.objects("*/binance/*.csv")
+    assert tapedeck.objects("orderbook/binance/*.csv")
+    assert tapedeck.rows("coinbase", "2021-04-17") == changes_of(TAPES["coinbase"])
+
+
+def changes_of(path):
+    """How many levels the recorded updates of each product change, by product."""
+    found = Counter()
+    for line in path.read_text().splitlines():
+        body = line.partition(": ")[2]
+        if body.startswith('{"type":"l2update"'):
+            update = json.loads(body)
+            found[update["product_id"]] += len(update["changes"])
+    return found
 
 
 def test_an_unknown_ticker_ends_the_start_with_one_sentence(tapedeck, tmp_path):

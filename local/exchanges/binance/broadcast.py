@@ -6,18 +6,20 @@ A payload is made only for a stream that somebody wants; what is in it does not 
 wants what.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from local.exchanges.binance import payloads
-from local.exchanges.binance.candles import LENGTHS_MS, MINUTE_MS, Candle, CandleSeries, window
-from local.exchanges.binance.frames import Frame
-from local.exchanges.binance.instruments import Instrument
-from local.exchanges.binance.ladder import ASK, BID
-from local.exchanges.binance.simulation import BookWalk, Happening
-from local.exchanges.binance.trades import AggTrade, Trade, TradeLog
+from local.exchanges.candles import LENGTHS_MS, MINUTE_MS, Candle, CandleSeries, window
 from local.exchanges.fixed_point import fixed8
+from local.exchanges.frames import Frame
+from local.exchanges.ladder import ASK, BID
+from local.exchanges.market import BookWalk, Happening, MarketInstrument
+from local.exchanges.pace import Wanted
+from local.exchanges.past import past_trades
+from local.exchanges.trades import AggTrade, Trade, TradeLog
 
-Wanted = Callable[[str], bool]
+PAST_MINUTES = 1_100
+"""So much history there is at the start: more than who fills a chart asks for."""
 
 
 class _DiffWindow:
@@ -33,12 +35,20 @@ class _DiffWindow:
 class TickerBroadcast:
     """One ticker: its market, what REST may ask about it, and its frames."""
 
-    def __init__(self, instrument: Instrument, seed: int, start_ms: int) -> None:
+    def __init__(self, instrument: MarketInstrument, seed: int, start_ms: int) -> None:
         self.instrument = instrument
         self.walk = BookWalk(instrument, seed, start_ms)
         self.log = TradeLog()
-        self.minutes = CandleSeries(MINUTE_MS, start_ms, instrument.price)
+        now_begin_ms = start_ms // MINUTE_MS * MINUTE_MS
+        begin_ms = now_begin_ms - PAST_MINUTES * MINUTE_MS
+        past = past_trades(instrument, seed, now_begin_ms, self.walk.trade_id, PAST_MINUTES)
+        self.minutes = CandleSeries(MINUTE_MS, begin_ms, instrument.price)
         self.seconds = CandleSeries(1_000, start_ms, instrument.price)
+        for trade in past:
+            self.log.trades.append(trade)
+            self.minutes.roll(trade.time_ms)
+            self.minutes.add(trade)
+        self.minutes.roll(start_ms)
         self._ended_seconds: list[Candle] = []
         self._ended_minutes: list[Candle] = []
         self._now_ms = start_ms
@@ -72,6 +82,14 @@ class TickerBroadcast:
             if now_ms // every_ms > before // every_ms and wanted(stream):
                 yield self._partial(stream, limit)
         yield from self._candles(before, now_ms, wanted)
+
+    def settle(self, wanted: Wanted) -> Iterator[Frame]:
+        """The diffs and partial books of what has happened since the last ones."""
+        for diff in self._windows:
+            yield from self._diff(diff, self._now_ms, wanted)
+        for stream, limit, _ in self._partials:
+            if wanted(stream):
+                yield self._partial(stream, limit)
 
     def _happened(self, happening: Happening, now_ms: int, wanted: Wanted) -> Frame | None:
         ticker, (trade, agg_trade, book_ticker) = self.instrument.ticker, self._names
@@ -120,7 +138,11 @@ class TickerBroadcast:
     def _partial(self, stream: str, limit: int) -> Frame:
         book = self.walk.ladder.text(limit)
         return Frame(
-            self.instrument.ticker, stream, book.snapshot(), book.update_id, book.update_id
+            self.instrument.ticker,
+            stream,
+            payloads.snapshot(book),
+            book.update_id,
+            book.update_id,
         )
 
     def _candles(self, before: int, now_ms: int, wanted: Wanted) -> Iterator[Frame]:

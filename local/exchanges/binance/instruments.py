@@ -1,9 +1,9 @@
 """What is traded: the table of simulated tickers and the symbol objects of `exchangeInfo`."""
 
 import hashlib
-from dataclasses import dataclass
 
 from local.exchanges.fixed_point import UNIT, fixed8, units8
+from local.exchanges.market import MarketInstrument
 from marketdata.errors import InputError
 
 QUOTES = (
@@ -13,21 +13,8 @@ QUOTES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """One simulated ticker; `price`, `tick`, `step` and `size` (a usual level) in 10^-8."""
-
-    ticker: str
-    base: str
-    quote: str
-    price: int
-    tick: int
-    step: int
-    size: int
-
-
-def _row(base: str, price: str, *, tick: str, step: str, size: str) -> Instrument:
-    return Instrument(
+def _row(base: str, price: str, *, tick: str, step: str, size: str) -> MarketInstrument:
+    return MarketInstrument(
         ticker=f"{base}USDT",
         base=base,
         quote="USDT",
@@ -58,7 +45,7 @@ def split_ticker(ticker: str) -> tuple[str, str]:
     return ticker, ""
 
 
-def instrument(ticker: str) -> Instrument:
+def instrument(ticker: str) -> MarketInstrument:
     """The table's row, or one made up from the name, always the same for the same name.
 
     Raises:
@@ -74,7 +61,7 @@ def instrument(ticker: str) -> Instrument:
         )
     draw = int.from_bytes(hashlib.sha256(ticker.encode()).digest()[:4], "big")
     price = UNIT * (20 + draw % 5_000)
-    return Instrument(ticker, base, quote, price, UNIT // 100, UNIT // 10_000, 3 * UNIT)
+    return MarketInstrument(ticker, base, quote, price, UNIT // 100, UNIT // 10_000, 3 * UNIT)
 
 
 def load_tickers(count: int) -> list[str]:

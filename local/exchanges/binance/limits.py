@@ -1,19 +1,52 @@
 """The exchange's limits (protocols 1.2, 1.5), scaled by options in tests."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from local.exchanges.connection import ConnectionLimits
+from local.exchanges.serving import ServeOptions
+
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "ping_seconds": "20",
+        "pong_seconds": "60",
+        "life_seconds": "86400",
+        "messages_per_second": "5",
+        "weight_per_minute": "6000",
+        "snapshot_wait": "5",
+    }
+)
+"""Binance's own figures: seconds, messages a second, weight a minute.
+
+`snapshot_wait` is the longest wait of a tape for a snapshot request, and of one for the tape.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Binance's own figures; seconds, messages a second, weight a minute."""
+    """What the server bears from its clients."""
 
-    ping_s: float = 20.0
-    pong_s: float = 60.0
-    life_s: float = 86_400.0
-    messages_per_second: int = 5
-    weight_per_minute: int = 6_000
-    snapshot_wait_s: float = 5.0
+    connection: ConnectionLimits
+    weight_per_minute: int
+    snapshot_wait_s: float
+
+    @classmethod
+    def of(cls, options: ServeOptions) -> "Limits":
+        """The limits that the settings name.
+
+        Raises:
+            SettingsError: a setting is no number.
+        """
+        connection = ConnectionLimits(
+            ping_s=options.seconds("ping_seconds"),
+            pong_s=options.seconds("pong_seconds"),
+            life_s=options.seconds("life_seconds"),
+            messages_per_second=options.count("messages_per_second"),
+        )
+        weight = options.count("weight_per_minute")
+        return cls(connection, weight, options.seconds("snapshot_wait"))
 
 
 IGNORED_REFUSALS = 5

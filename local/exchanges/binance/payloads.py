@@ -1,8 +1,9 @@
 """The JSON texts of stream payloads (protocols 1.4), as compact as Binance sends them."""
 
-from local.exchanges.binance.candles import Candle, window
-from local.exchanges.binance.trades import AggTrade, Trade
+from local.exchanges.candles import Candle, window
 from local.exchanges.fixed_point import fixed8
+from local.exchanges.ladder import BookText
+from local.exchanges.trades import AggTrade, Trade
 
 _TRUTH = {True: "true", False: "false"}
 
@@ -14,6 +15,13 @@ def depth_update(
     return (
         f'{{"e":"depthUpdate","E":{event_ms},"s":"{ticker}","U":{ids[0]},"u":{ids[1]},'
         f'"b":[{bids}],"a":[{asks}]}}'
+    ).encode()
+
+
+def snapshot(book: BookText) -> bytes:
+    """`@depth<levels>` and the body of `GET /api/v3/depth`."""
+    return (
+        f'{{"lastUpdateId":{book.update_id},"bids":[{book.bids}],"asks":[{book.asks}]}}'
     ).encode()
 
 

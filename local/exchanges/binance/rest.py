@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from local.exchanges.binance.candles import LENGTHS_MS
-from local.exchanges.binance.fault_plan import FaultPlan
+from local.exchanges.binance import payloads
 from local.exchanges.binance.limits import Limits, Refusal, WeightBudget, depth_weight
-from local.exchanges.binance.snapshot_gate import SnapshotGate
-from local.exchanges.binance.trades import agg_trade_object, trade_object
+from local.exchanges.binance.rest_rows import agg_trade_object, trade_object
 from local.exchanges.binance.venue import Venue
+from local.exchanges.candles import LENGTHS_MS
+from local.exchanges.fault_plan import FaultPlan
+from local.exchanges.snapshot_gate import SnapshotGate
 from marketdata.errors import LocalError
 
 RESTRICTED = (
@@ -174,7 +175,7 @@ class RestApi:
         updates = self._faults.staleness(ticker, self._venue.now_ms())
         book = ladder.older(updates, limit) if updates else ladder.text(limit)
         await self._gate.given(ticker)
-        return msgspec.Raw(book.snapshot())
+        return msgspec.Raw(payloads.snapshot(book))
 
     async def _klines(self, request: web.Request) -> list[list[Any]]:
         ticker, interval = self._ticker(request), request.query.get("interval", "")

@@ -1,24 +1,22 @@
 """The upgrade of a connection: `/ws`, `/ws/<stream>/…`, `/stream`, `/stream?streams=a/b`."""
 
-import asyncio
 import time
+from functools import partial
 
 from aiohttp import web
 
-from local.exchanges.binance.connection import Connection
+from local.exchanges.binance.connection import BinanceConnection
 from local.exchanges.binance.control_messages import MAX_STREAMS, Wishes, well_formed
-from local.exchanges.binance.hub import Hub
-from local.exchanges.binance.limits import Limits
 from local.exchanges.binance.rest import refusal
-
-_MESSAGE_BYTES = 1 << 20
-_CLOSE_S = 2.0
+from local.exchanges.connection import ConnectionLimits
+from local.exchanges.hub import Hub
+from local.exchanges.upgrade import upgrade
 
 
 class StreamServer:
     """Turns upgrades into connections of the hub."""
 
-    def __init__(self, hub: Hub, limits: Limits) -> None:
+    def __init__(self, hub: Hub, limits: ConnectionLimits) -> None:
         self._hub = hub
         self._limits = limits
 
@@ -47,25 +45,8 @@ class StreamServer:
         streams = dict.fromkeys(name for name in names.split("/") if name)
         if len(streams) > MAX_STREAMS or not all(map(well_formed, streams)):
             return web.Response(status=400, text="Invalid request: bad or too many streams")
-        response = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=_MESSAGE_BYTES, timeout=_CLOSE_S
+        microseconds = request.query.get("timeUnit", "").upper() == "MICROSECOND"
+        make = partial(
+            BinanceConnection, wishes=Wishes(combined, streams), microseconds=microseconds
         )
-        if not response.can_prepare(request):
-            return web.Response(status=400, text="Upgrade to a WebSocket here")
-        await response.prepare(request)
-        transport = request.transport
-        if transport is None or not isinstance(transport, asyncio.Transport):
-            return response
-        connection = Connection(
-            self._hub.next_number(),
-            response,
-            transport,
-            wishes=Wishes(combined, streams),
-            microseconds=request.query.get("timeUnit", "").upper() == "MICROSECOND",
-        )
-        self._hub.enter(connection)
-        try:
-            await connection.serve(self._limits, lambda: self._hub.follow(connection))
-        finally:
-            self._hub.leave(connection)
-        return response
+        return await upgrade(request, self._hub, self._limits, make)

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from container_worker.exchanges.binance.subscribe import STREAMS
 from local.exchanges.binance import payloads
-from local.exchanges.binance.frames import Frame
 from local.exchanges.binance.instruments import symbol_object
-from local.exchanges.binance.ladder import ASK, BID, Change, Ladder
-from local.exchanges.binance.recording import FRAME, SNAPSHOT, Record
+from local.exchanges.binance.recording import FRAME, SNAPSHOT, Record, merged
 from local.exchanges.binance.tape_book import TapeBook, difference
-from local.exchanges.binance.tape_index import TickerIndex, index_tape, merged
+from local.exchanges.binance.tape_index import TickerIndex, index_tape
 from local.exchanges.binance.tape_wire import (
     AggTradeWire,
     BookTickerWire,
@@ -30,8 +29,11 @@ from local.exchanges.binance.tape_wire import (
     read,
     read_snapshot,
 )
-from local.exchanges.binance.trades import AggTrade, Trade, TradeLog
+from local.exchanges.binance.venue import last_ids
 from local.exchanges.fixed_point import fixed8
+from local.exchanges.frames import Frame
+from local.exchanges.ladder import ASK, BID, Change, Ladder
+from local.exchanges.trades import AggTrade, Trade, TradeLog
 
 _MINUTE_MS = 60_000
 _CANDLES_KEPT = 1_000
@@ -93,6 +95,11 @@ class Tape:
     def has(self, stream: str) -> bool:
         """Whether the tape has frames of a stream."""
         return stream in self._index.streams
+
+    def types(self) -> tuple[str, ...]:
+        """The types of capture whose streams the tape has."""
+        kinds = {stream.partition("@")[2] for stream in self._index.streams}
+        return tuple(type_ for type_, kind in STREAMS.items() if kind in kinds)
 
     def diff_ticker(self, stream: str) -> str | None:
         """The ticker whose book this stream's diffs carry, None for any other stream."""
@@ -243,6 +250,10 @@ class Tape:
         index: TickerIndex = self._tracks[ticker].index
         recorded = self._index.symbols.get(ticker)
         return recorded or symbol_object(ticker, tick=index.tick, step=index.step)
+
+    def last_ids(self, ticker: str) -> dict[str, int | str | None]:
+        """See `Venue`."""
+        return last_ids(self, ticker)
 
     def ladder(self, ticker: str) -> Ladder | None:
         """See `Venue`."""

@@ -6,8 +6,8 @@ diff ─► before a snapshot: kept   ─► snapshot ─► kept ones from it o
 
 from collections import deque
 
-from local.exchanges.binance.ladder import Change, Ladder
 from local.exchanges.binance.tape_wire import Diff, Snapshot, changes
+from local.exchanges.ladder import Change, Ladder
 
 _KEPT = 10_000
 

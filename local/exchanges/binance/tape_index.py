@@ -5,18 +5,15 @@
 One pass, with memory for one book a ticker.
 """
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import gcd
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from local.exchanges.binance.ladder import Change
-from local.exchanges.binance.recording import FRAME, INFO, SNAPSHOT, Record, records
+from local.exchanges.binance.recording import FRAME, INFO, SNAPSHOT, Record, merged
 from local.exchanges.binance.tape_wire import (
     AggTradeWire,
     BookTickerWire,
@@ -32,18 +29,10 @@ from local.exchanges.binance.tape_wire import (
     read_snapshot,
 )
 from local.exchanges.fixed_point import units8
+from local.exchanges.ladder import Change
 from marketdata.errors import InputError
 
 _DIFFS_KEPT = 10_000
-
-
-def merged(paths: Sequence[Path]) -> Iterator[Record]:
-    """Every record of the files by receive time; records of one file keep their order.
-
-    Raises:
-        InputError: see `records`.
-    """
-    return heapq.merge(*(records(path) for path in paths), key=attrgetter("time_ns"))
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from local.exchanges.binance.ladder import ASK, BID, Change
 from local.exchanges.fixed_point import is_zero, units8
+from local.exchanges.ladder import ASK, BID, Change
 
 DIFF, PARTIAL, TRADE, AGG_TRADE, KLINE, BOOK_TICKER, OTHER = (
     "diff", "partial", "trade", "aggTrade", "kline", "bookTicker", "other",

@@ -1,35 +1,24 @@
 """What the server asks of whatever it serves: a simulated market or a tape."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-from local.exchanges.binance.broadcast import TickerBroadcast, Wanted
-from local.exchanges.binance.candles import kline_row
-from local.exchanges.binance.frames import Frame
-from local.exchanges.binance.instruments import Instrument, symbol_object
-from local.exchanges.binance.ladder import Ladder
-from local.exchanges.binance.trades import TradeLog
+from local.exchanges import control
+from local.exchanges.binance.broadcast import TickerBroadcast
+from local.exchanges.binance.instruments import symbol_object
+from local.exchanges.binance.rest_rows import kline_row
+from local.exchanges.frames import Frame
+from local.exchanges.ladder import Ladder
+from local.exchanges.market import MarketInstrument
+from local.exchanges.pace import Wanted
+from local.exchanges.trades import TradeLog
 
 
-class Venue(Protocol):
+class Venue(control.Venue, Protocol):
     """Books, trades and candles as they are now; asking changes nothing."""
-
-    @property
-    def mode(self) -> str:
-        """`simulate` or `replay`."""
-        ...
-
-    @property
-    def tickers(self) -> Sequence[str]:
-        """Every ticker, in a fixed order."""
-        ...
 
     def symbol(self, ticker: str) -> dict[str, Any]:
         """The ticker's element of `exchangeInfo`."""
-        ...
-
-    def ladder(self, ticker: str) -> Ladder | None:
-        """The book, None while it is not known (a tape before its snapshot)."""
         ...
 
     def trades(self, ticker: str) -> TradeLog:
@@ -40,9 +29,14 @@ class Venue(Protocol):
         """Rows of `GET /api/v3/klines`, oldest first, the open candle last."""
         ...
 
-    def now_ms(self) -> int:
-        """The exchange's own time: that of the last thing that happened."""
-        ...
+
+def last_ids(venue: Venue, ticker: str) -> dict[str, int | str | None]:
+    """How far a ticker is: the last ids of its book and its trades."""
+    ladder, trades = venue.ladder(ticker), venue.trades(ticker).trades
+    return {
+        "update_id": ladder.last_id if ladder else None,
+        "trade_id": trades[-1].trade_id if trades else None,
+    }
 
 
 class SimulatedMarket:
@@ -50,7 +44,9 @@ class SimulatedMarket:
 
     mode = "simulate"
 
-    def __init__(self, instruments: Iterable[Instrument], seed: int, start_ms: int) -> None:
+    def __init__(
+        self, instruments: Iterable[MarketInstrument], seed: int, start_ms: int
+    ) -> None:
         self._broadcasts = {
             item.ticker: TickerBroadcast(item, seed, start_ms) for item in instruments
         }
@@ -64,6 +60,15 @@ class SimulatedMarket:
         self._now_ms = now_ms
         for broadcast in self._broadcasts.values():
             yield from broadcast.step(now_ms, wanted)
+
+    def settle(self, wanted: Wanted) -> Iterable[Frame]:
+        """The diffs and partial books that are not due yet."""
+        for broadcast in self._broadcasts.values():
+            yield from broadcast.settle(wanted)
+
+    def last_ids(self, ticker: str) -> dict[str, int | str | None]:
+        """See `Venue`."""
+        return last_ids(self, ticker)
 
     def symbol(self, ticker: str) -> dict[str, Any]:
         """See `Venue`."""
