@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
+from infra.exchange_settings import KEYS as EXCHANGE_KEYS
+from infra.exchange_settings import ExchangeChoices, read_choices
 from marketdata.errors import SettingsError
 
 KEYS = (
     "access_logs",
     "alarm_email",
     "availability_zones",
-    "binance_rest_url",
-    "binance_ws_url",
     "broker_storage_gb",
     "functions",
     "image",
@@ -26,6 +25,7 @@ KEYS = (
     "on_delete",
     "size",
     "streams",
+    *EXCHANGE_KEYS,
 )
 """Every context key of ours; docs/deploy.md says what each does."""
 
@@ -98,23 +98,12 @@ class DeploymentSettings:
     retain: bool
     availability_zones: tuple[str, ...]
     storage_gb: int
-    binance_ws_url: str
-    binance_rest_url: str
+    exchanges: ExchangeChoices
 
     @property
     def scram(self) -> bool:
         """Whether the worker signs in with a user and a password instead of its role."""
         return self.kafka_auth == "scram"
-
-    @property
-    def exchange_ports(self) -> tuple[int, ...]:
-        """The TCP ports that the worker must reach outside, HTTPS included."""
-        ports = {443, 9443}
-        for url in (self.binance_ws_url, self.binance_rest_url):
-            parts = urlsplit(url)
-            if url and parts.port:
-                ports.add(parts.port)
-        return tuple(sorted(ports))
 
 
 def read_settings(context: Mapping[str, object], root: Path) -> DeploymentSettings:
@@ -124,11 +113,12 @@ def read_settings(context: Mapping[str, object], root: Path) -> DeploymentSettin
         SettingsError: Names every value that cannot be used and every unknown key.
     """
     reader = _Reader(context, root)
+    streams, captured = reader.streams()
     size = SIZES[reader.word("size", tuple(SIZES))]
     settings = DeploymentSettings(
         size=size,
         kafka_auth=reader.word("kafka_auth", ("iam", "scram")),
-        streams=reader.streams(),
+        streams=streams,
         image=reader.text("image"),
         functions=reader.functions(),
         alarm_email=reader.email(),
@@ -136,8 +126,7 @@ def read_settings(context: Mapping[str, object], root: Path) -> DeploymentSettin
         retain=reader.word("on_delete", ("retain", "destroy")) == "retain",
         availability_zones=reader.zones(size.brokers),
         storage_gb=reader.storage(size.storage_gb),
-        binance_ws_url=reader.url("binance_ws_url", "wss"),
-        binance_rest_url=reader.url("binance_rest_url", "https"),
+        exchanges=read_choices(reader.text, reader.faults, captured),
     )
     reader.refuse_unknown_keys()
     if reader.faults:
@@ -166,7 +155,8 @@ class _Reader:
         self.faults.append(f"context {key}={value}: must be {' or '.join(allowed)}")
         return allowed[0]
 
-    def streams(self) -> str:
+    def streams(self) -> tuple[str, frozenset[str]]:
+        """The text of the streams file, and the exchanges that it names."""
         path = self._root / self.text("streams", "infra/streams.yaml")
         try:
             text = path.read_text(encoding="utf-8")
@@ -174,12 +164,12 @@ class _Reader:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             self.faults.append(f"context streams: {path} cannot be read as YAML: {reason}")
-            return ""
+            return "", frozenset()
         if not isinstance(document, dict) or not document.get("streams"):
             self.faults.append(f"context streams: {path} has no list `streams`")
         if len(text.encode()) > MAX_STREAMS_BYTES:
             self.faults.append(f"context streams: {path} is over {MAX_STREAMS_BYTES} bytes")
-        return text
+        return text, _exchanges_of(document)
 
     def functions(self) -> Path:
         folder = self._root / self.text("functions", "build/functions")
@@ -215,13 +205,6 @@ class _Reader:
         )
         return default
 
-    def url(self, key: str, scheme: str) -> str:
-        value = self.text(key)
-        if value and not _is_url(value, scheme):
-            self.faults.append(f"context {key}={value}: must be a {scheme}:// address")
-            return ""
-        return value
-
     def refuse_unknown_keys(self) -> None:
         for key in self._context:
             if key in KEYS or _belongs_to_cdk(key):
@@ -236,9 +219,8 @@ def _belongs_to_cdk(key: str) -> bool:
     return ":" in key or "/" in key
 
 
-def _is_url(value: str, scheme: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme == scheme and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _exchanges_of(document: object) -> frozenset[str]:
+    rows = document.get("streams") if isinstance(document, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    names = [row.get("exchange") for row in rows if isinstance(row, dict)]
+    return frozenset(name for name in names if isinstance(name, str))

@@ -5,6 +5,7 @@ network and Kafka ─► storage ─► worker ─► realtime API ─► observ
 
 from aws_cdk import App, Aws, CfnOutput, Stack
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_secretsmanager as secretsmanager
 
 from infra.broker import Broker
 from infra.kafka_access import KafkaAccess
@@ -41,7 +42,7 @@ def _network(app: App, settings: DeploymentSettings) -> tuple[Network, Broker]:
         "Network",
         zones=settings.availability_zones,
         zone_count=settings.size.brokers,
-        exchange_ports=settings.exchange_ports,
+        exchange_ports=settings.exchanges.ports,
         broker_port=SCRAM_PORT if settings.scram else IAM_PORT,
         event_source_endpoints=not settings.size.provisioned_push,
     )
@@ -63,7 +64,14 @@ def _storage(app: App, settings: DeploymentSettings) -> Storage:
         description="Tapedeck: archive bucket and tables",
         termination_protection=settings.retain,
     )
-    storage = Storage(stack, "Storage", retain=settings.retain)
+    storage = Storage(
+        stack,
+        "Storage",
+        retain=settings.retain,
+        stockbit="stockbit" in settings.exchanges.captured,
+    )
+    if storage.stockbit_token is not None:
+        CfnOutput(stack, "StockbitToken", value=storage.stockbit_token.secret_name)
     CfnOutput(stack, "ArchiveBucket", value=storage.bucket.bucket_name)
     CfnOutput(stack, "KeysTable", value=storage.keys.table_name)
     return storage
@@ -101,8 +109,8 @@ def worker_variables(
         },
         of_stage={
             "capture": {
-                "BINANCE_REST_URL": settings.binance_rest_url,
-                "BINANCE_WS_URL": settings.binance_ws_url,
+                **settings.exchanges.variables,
+                "STOCKBIT_TOKEN_SECRET": storage.stockbit_token_arn,
                 "INSTRUMENTS_TABLE": storage.instruments.table_name,
                 "STREAMS": settings.streams,
             },
@@ -114,7 +122,17 @@ def worker_variables(
         }
         if secret
         else {},
+        capture_secrets=_capture_secrets(stack, settings.exchanges.stellar_auth_secret),
     )
+
+
+def _capture_secrets(stack: Stack, stellar_auth_secret: str) -> dict[str, ecs.Secret]:
+    if not stellar_auth_secret:
+        return {}
+    secret = secretsmanager.Secret.from_secret_complete_arn(
+        stack, "StellarAuth", stellar_auth_secret
+    )
+    return {"STELLAR_AUTH_HEADER": ecs.Secret.from_secrets_manager(secret)}
 
 
 def _realtime(

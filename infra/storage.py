@@ -1,11 +1,12 @@
-"""What outlives a deployment: the archive bucket and the tables.
+"""What outlives a deployment: the archive bucket, the tables, Stockbit's token.
 
-archive ─► bucket; functions and capture ─► connections, keys, instruments
+archive ─► bucket; functions and capture ─► connections, keys, instruments; a person ─► token
 """
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.acknowledgement import acknowledge
@@ -19,20 +20,44 @@ class Storage(Construct):
         connections: Who is connected and to what. Worth nothing after two hours.
         keys: Hashes of the API keys that were given out. Kept, with point-in-time recovery.
         instruments: Written again by every start of capture.
+        stockbit_token: Begins with a random text that is no token, and is set by a person;
+            None where Stockbit is not captured.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, retain: bool) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, retain: bool, stockbit: bool
+    ) -> None:
         super().__init__(scope, construct_id)
         self.bucket = self._bucket(retain=retain)
         self.connections = self._table("Connections", kept=False)
         self.instruments = self._table("Instruments", kept=False)
         self.keys = self._table("Keys", kept=retain, recovery=True)
+        self.stockbit_token = self._token() if stockbit else None
+
+    @property
+    def stockbit_token_arn(self) -> str:
+        """Where the token is; empty where there is none."""
+        return "" if self.stockbit_token is None else self.stockbit_token.secret_arn
 
     def objects_finding(self, prefix: str) -> str:
         """The name of the finding that another stack's role may use objects below `prefix`."""
         stack = self.bucket.stack
         imported = stack.resolve(stack.export_value(self.bucket.bucket_arn))
         return f"IAM5[Resource::{imported['Fn::ImportValue']}/{prefix}]"
+
+    def _token(self) -> secretsmanager.Secret:
+        secret = secretsmanager.Secret(
+            self,
+            "StockbitToken",
+            description="Bearer token of Stockbit; set it with put-secret-value",
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        acknowledge(
+            secret,
+            "SMG4",
+            "The token is Stockbit's and expires by itself: nothing of AWS can rotate it.",
+        )
+        return secret
 
     def _bucket(self, *, retain: bool) -> s3.Bucket:
         # Not versioned: each flush replaces a growing day object, so that versions would

@@ -28,11 +28,14 @@ class WorkerVariables:
     Attributes:
         shared: For every stage.
         of_stage: For one stage only; `all` gets those of all stages.
+        secrets: For every stage.
+        capture_secrets: For the stages that capture.
     """
 
     shared: Mapping[str, str]
     of_stage: Mapping[str, Mapping[str, str]]
     secrets: Mapping[str, ecs.Secret]
+    capture_secrets: Mapping[str, ecs.Secret]
 
     def for_stage(self, stage: str) -> dict[str, str]:
         """The variables of one service."""
@@ -41,6 +44,11 @@ class WorkerVariables:
         for part in parts:
             merged.update(part)
         return {name: value for name, value in sorted(merged.items()) if value}
+
+    def secrets_for(self, stage: str) -> dict[str, ecs.Secret]:
+        """The secrets of one service."""
+        captures = stage in {"all", "capture"}
+        return {**self.secrets, **(self.capture_secrets if captures else {})}
 
 
 class Worker(Construct):
@@ -138,7 +146,7 @@ class Worker(Construct):
             image=self._image,
             command=[stage],
             environment=self._variables.for_stage(stage),
-            secrets=dict(self._variables.secrets),
+            secrets=self._variables.secrets_for(stage),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=stage, log_group=log_group),
             readonly_root_filesystem=True,
             stop_timeout=STOP_TIMEOUT,

@@ -19,6 +19,9 @@ from marketdata.topics import (
     TICKS,
 )
 
+LAST_KNOWN_GROUP = "capture-last-known"
+"""The group that capture names when it reads what it wrote last (`capture/last_known.py`)."""
+
 ARCHIVE_PREFIXES = ("data/*", "_state/*")
 
 
@@ -62,13 +65,21 @@ class StageAccess:
             actions=["dynamodb:BatchWriteItem", "dynamodb:PutItem"],
             resources=[self._storage.instruments.table_arn],
         )
+        aws = [table, *self._stockbit_token()]
         if self._scram:
-            return [table]
+            return aws
         return [
             *self._kafka.produce([*ARCHIVED, QUEUE_EVENTS, REJECTS]),
             *self._kafka.consume([QUEUE_CONTROL]),
-            table,
+            *self._kafka.replay(ARCHIVED, LAST_KNOWN_GROUP),
+            *aws,
         ]
+
+    def _stockbit_token(self) -> list[iam.PolicyStatement]:
+        arn = self._storage.stockbit_token_arn
+        if not arn:
+            return []
+        return [iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn])]
 
     def _archive(self) -> list[iam.PolicyStatement]:
         bucket = self._storage.bucket

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NODE_SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:node-AbCdEf"
 
 
 class Assembly:
@@ -156,6 +157,8 @@ def standard(tmp_path_factory):
         *("-c", "size=standard", "-c", "access_logs=true"),
         *("-c", "alarm_email=someone@example.org", "-c", "on_delete=destroy"),
         *("-c", "image=example/tapedeck:1", "-c", "binance_ws_url=wss://example.org:7443/ws"),
+        *("-c", "streams=tests/infra/streams_of_all.yaml", "-c", "stockbit_wire=channel"),
+        *("-c", f"stellar_auth_secret={NODE_SECRET}"),
     )
 
 

@@ -98,7 +98,8 @@ def rights(actions, names):
 ARCHIVED_NAMES = {topic.name for topic in ARCHIVED}
 CAPTURE = rights(
     ["DescribeTopic", "WriteData"], {*ARCHIVED_NAMES, "queue-events", "rejects"}
-) | rights(["DescribeTopic", "ReadData"], ["queue-control"])
+) | rights(["DescribeTopic", "ReadData"], {*ARCHIVED_NAMES, "queue-control"})
+CAPTURE |= rights(["DescribeGroup"], ["capture-last-known"])
 ARCHIVE = rights(["DescribeTopic", "ReadData"], {topic.name for topic in FOLDED}) | rights(
     ["AlterGroup", "DescribeGroup"], ["archive"]
 )
@@ -113,6 +114,13 @@ DERIVE = (
 def test_each_stage_has_its_own_topics_and_group(standard):
     for stage, wanted in (("capture", CAPTURE), ("archive", ARCHIVE), ("derive", DERIVE)):
         assert kafka_rights(standard, f"What the stage {stage} may do") == wanted
+
+
+def test_only_capture_may_read_stockbits_token(standard):
+    for stage, may in (("capture", True), ("archive", False), ("derive", False)):
+        allowed = standard.allowed(f"What the stage {stage} may do")
+        found = [name for action, name in allowed if action == "secretsmanager:GetSecretValue"]
+        assert [("StockbitToken" in name) for name in found] == ([True] if may else [])
 
 
 def test_all_stages_in_one_container_have_the_sum_and_no_more(small):

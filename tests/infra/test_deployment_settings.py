@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from container_worker.variables import DEFAULTS
 from infra.settings import KEYS, MAX_STREAMS_BYTES, SIZES, read_settings
 from marketdata.errors import SettingsError
 from marketdata.topics import TOPICS
@@ -32,11 +33,12 @@ def test_nothing_given_is_the_small_size_with_role_sign_in_and_kept_data(root):
     assert not settings.access_logs
     assert settings.storage_gb == 50
     assert settings.streams == "streams: [{queue_id: one}]\n"
-    assert settings.exchange_ports == (443, 9443)
+    assert settings.exchanges.ports == (443, 9443)
+    assert settings.exchanges.captured == frozenset()
 
 
 def test_every_key_is_read(root):
-    (root / "mine.yaml").write_text("streams: [{queue_id: two}]\n")
+    (root / "mine.yaml").write_text("streams: [{queue_id: two, exchange: stockbit}]\n")
     (root / "staged" / "functions").mkdir(parents=True)
     given = {
         "access_logs": True,
@@ -44,7 +46,19 @@ def test_every_key_is_read(root):
         "availability_zones": "r-1a, r-1b,r-1c",
         "binance_rest_url": "https://api.example.org",
         "binance_ws_url": "wss://stream.example.org:7443/ws",
+        "blockchain_rest_url": "https://b.example.org",
+        "blockchain_ws_url": "wss://b.example.org/ws",
         "broker_storage_gb": 99,
+        "coinbase_rest_url": "https://c.example.org:8444",
+        "coinbase_ws_url": "wss://c.example.org",
+        "stellar_auth_secret": "arn:aws:secretsmanager:r-1:111122223333:secret:node-AbCdEf",
+        "stellar_filters": '[{"type":"contract"}]',
+        "stellar_poll_seconds": 2,
+        "stellar_rpc_url": "https://s.example.org",
+        "stellar_start_ledger": "2000000",
+        "stockbit_rest_url": "https://k.example.org",
+        "stockbit_wire": "channel",
+        "stockbit_ws_url": "wss://k.example.org/ws",
         "functions": "staged",
         "image": "example/worker:1",
         "kafka_auth": "scram",
@@ -61,7 +75,14 @@ def test_every_key_is_read(root):
     assert settings.storage_gb == 99
     assert settings.availability_zones == ("r-1a", "r-1b", "r-1c")
     assert settings.functions == root / "staged"
-    assert settings.exchange_ports == (443, 7443, 9443)
+    assert settings.exchanges.ports == (443, 7443, 8444, 9443)
+    assert settings.exchanges.captured == {"stockbit"}
+    assert settings.exchanges.stellar_auth_secret.endswith("node-AbCdEf")
+    variables = settings.exchanges.variables
+    assert variables["STELLAR_FILTERS"] == '[{"type":"contract"}]'
+    assert variables["STELLAR_POLL_SECONDS"] == "2"
+    assert variables["STOCKBIT_WIRE"] == "channel"
+    assert set(variables) < set(DEFAULTS)
     assert (settings.image, settings.alarm_email) == ("example/worker:1", "someone@example.org")
 
 
@@ -98,6 +119,27 @@ def test_every_key_is_read(root):
             "binance_rest_url",
             "https://example.org:nine",
             "context binance_rest_url=https://example.org:nine: must be a https:// address",
+        ),
+        ("stockbit_wire", "json", "context stockbit_wire=json: must be flat or channel"),
+        (
+            "stellar_start_ledger",
+            "-1",
+            "context stellar_start_ledger=-1: must be a whole number from 0 to 4294967295",
+        ),
+        (
+            "stellar_poll_seconds",
+            "0.5",
+            "context stellar_poll_seconds=0.5: must be a whole number from 1 to 3600",
+        ),
+        (
+            "stellar_filters",
+            "{}",
+            "context stellar_filters: must be a JSON list of getEvents filters",
+        ),
+        (
+            "stellar_auth_secret",
+            "node",
+            "context stellar_auth_secret=node: must be the ARN of a secret",
         ),
     ],
 )

@@ -108,7 +108,8 @@ def test_the_streams_reach_capture_as_they_stand_in_the_file(small, standard):
 
     text = (ROOT / "infra" / "streams.yaml").read_text()
     assert variables(containers(small)["all"])["STREAMS"] == text
-    assert variables(containers(standard)["capture"])["STREAMS"] == text
+    mine = (ROOT / "tests" / "infra" / "streams_of_all.yaml").read_text()
+    assert variables(containers(standard)["capture"])["STREAMS"] == mine
     assert "STREAMS" not in variables(containers(standard)["archive"])
 
 
@@ -124,6 +125,23 @@ def test_a_password_comes_from_secrets_manager_and_is_in_no_template(small, scra
         secrets = {secret["Name"]: flat(secret["ValueFrom"]) for secret in container["Secrets"]}
         assert secrets["KAFKA_USER_PRODUCER"].endswith(":username::")
         assert secrets["KAFKA_PASSWORD_PRODUCER"].endswith(":password::")
+
+
+def test_stockbits_token_and_the_nodes_key_reach_capture_alone(small, standard, flat):
+    assert small.all("AWS::SecretsManager::Secret") == {}
+    token = standard.only("AWS::SecretsManager::Secret")
+    assert "SecretString" not in token
+    capture = containers(standard)["capture"]
+    given = variables(capture)
+    assert "StockbitToken" in flat(given["STOCKBIT_TOKEN_SECRET"])
+    assert given["STOCKBIT_WIRE"] == "channel"
+    (secret,) = capture["Secrets"]
+    assert secret["Name"] == "STELLAR_AUTH_HEADER"
+    assert "secret:node-AbCdEf" in flat(secret["ValueFrom"])
+    for stage in ("archive", "derive"):
+        other = containers(standard)[stage]
+        assert "Secrets" not in other
+        assert not {name for name in variables(other) if name.startswith(("STOCK", "STELL"))}
 
 
 def test_the_image_is_built_from_the_dockerfile_or_taken_ready_made(small, standard, flat):
