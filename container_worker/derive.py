@@ -1,4 +1,4 @@
-"""Derive: the trades of `prices` become the conflated `ticks` (design.md §4, rule 22).
+"""Derive: the records of `prices` become the conflated `ticks` (design.md §4, rule 22).
 
     prices ─► Conflator (a partition) ─► ticks ─► acknowledged ─► the group's commit
 
@@ -18,9 +18,9 @@ from container_worker.sent_ticks import read_sent
 from container_worker.settings import DeriveSettings, KafkaSettings
 from marketdata import codec
 from marketdata.errors import BrokerUnavailable, DecodeError
-from marketdata.ticks import Conflator, Due, Taken
+from marketdata.ticks import OFFSET, Conflator, Due, Taken
 from marketdata.times import parse_iso_ms
-from marketdata.topics import PRICES, TICKS
+from marketdata.topics import PRICES, TICKER, TICKS
 
 POLL_SECONDS = 0.02
 COMMIT_SECONDS = 1.0
@@ -162,6 +162,7 @@ class Derive:
             "rejects": self._rejects,
             "stale": sum(one.stale for one in conflators),
             "repeated": sum(one.repeated for one in conflators),
+            "late": sum(one.late for one in conflators),
         }
 
     def _follow_assignment(self, polled: Polled) -> None:
@@ -192,27 +193,33 @@ class Derive:
         for record in read_sent(self._kafka, numbers, self._stop):
             share = self._shares[Partition(PRICES.name, record.partition)]
             try:
-                rates = codec.decode_tick(record.value).rates
+                tick = codec.decode_tick(record.value)
+                event_ms = parse_iso_ms(tick.timestamp)
                 fields = codec.parse_headers(record.headers)
-            except DecodeError:
+                offset = int(dict(record.headers or ()).get(OFFSET) or b"-1")
+            except (DecodeError, ValueError):
                 continue  # not ours: whoever wrote it, it says nothing about what we sent
-            share.conflator.seed(record.key or b"", fields, rates)
+            share.conflator.seed(record.key or b"", fields, tick, event_ms, offset)
 
     def _take(self, share: _Share, record: ConsumedRecord, now_ms: int) -> None:
         share.next_offset = record.offset + 1
         self._records += 1
         key, headers = record.key or b"", record.headers or []
         try:
-            fresh = share.conflator.fresh(key, codec.parse_headers(headers), now_ms)
-            if not fresh or codec.is_mark(record.value):
+            fields = codec.parse_headers(headers)
+            if not share.conflator.fresh(key, fields, now_ms) or codec.is_mark(record.value):
                 return
             update = codec.decode_price(record.value)
             event_ms = parse_iso_ms(update.timestamp)
+            handed_on = [(name, raw or b"") for name, raw in headers]
+            taken = Taken(update, event_ms, handed_on, record.offset, fields.received_ns)
+            take = (
+                share.conflator.take_ticker if fields.type == TICKER else share.conflator.take
+            )
+            due = take(key, taken, now_ms)
         except (DecodeError, ValueError):
             self._rejects += 1
             return
-        trade = Taken(update, event_ms, [(n, v or b"") for n, v in headers], record.offset)
-        due = share.conflator.take(key, trade, now_ms)
         if due is not None:
             self._send(share, due)
 

@@ -5,10 +5,11 @@ ticks[p], last records ─► Conflator.seed
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from container_worker import log
-from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, Partition
+from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, LogRange, Partition
+from container_worker.log_ranges import log_ranges
 from container_worker.settings import KafkaSettings
 from marketdata.errors import BrokerUnavailable
 from marketdata.topics import TICKS
@@ -17,6 +18,7 @@ TAIL_RECORDS = 20_000
 TAIL_SECONDS = 10.0
 PATIENCE_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
+_GROUP = "derive-sent"
 
 
 def read_sent(
@@ -34,9 +36,9 @@ def read_sent(
     partitions = [Partition(TICKS.name, number) for number in numbers]
     until_s = time.monotonic() + PATIENCE_SECONDS
     while partitions:
-        consumer = KafkaConsumer(kafka, group="derive-sent")
+        consumer = KafkaConsumer(kafka, group=_GROUP)
         try:
-            return _read(consumer, partitions)
+            return _read(consumer, log_ranges(kafka, _GROUP, partitions))
         except BrokerUnavailable as error:
             log.event("derive.sent_unknown", level="warning", error=str(error))
         finally:
@@ -46,10 +48,11 @@ def read_sent(
     return []
 
 
-def _read(consumer: KafkaConsumer, partitions: list[Partition]) -> list[ConsumedRecord]:
+def _read(
+    consumer: KafkaConsumer, ranges: Mapping[Partition, LogRange]
+) -> list[ConsumedRecord]:
     missing: dict[Partition, int] = {}
-    for partition in partitions:
-        begin, end = consumer.log_range(partition)
+    for partition, (begin, end) in ranges.items():
         if begin < end:
             consumer.seek(partition, max(begin, end - TAIL_RECORDS))
             missing[partition] = end

@@ -8,8 +8,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from container_worker.exchange_settings import ExchangeSettings, read_exchanges
 from container_worker.variables import Reader
-from marketdata.topics import ARCHIVED, TOPIC_OF_TYPE
+from marketdata.topics import ARCHIVED, MAIN_TYPE, TOPIC_OF_TYPE
 
 MIB = 1024 * 1024
 AUTHS = ("none", "scram", "iam")
@@ -34,14 +35,6 @@ class KafkaSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class BinanceSettings:
-    """Base URLs, without a slash at the end; Binance.US is the same adapter."""
-
-    ws_url: str
-    rest_url: str
-
-
-@dataclass(frozen=True, slots=True)
 class QueueSettings:
     """The two queue topics and the name under which this process sends telemetry."""
 
@@ -55,9 +48,10 @@ class JobSettings:
     """One capture job in sources/loader-ws-orderbook.md's form; all data go to `topic`."""
 
     kafka: KafkaSettings
-    binance: BinanceSettings
+    exchanges: ExchangeSettings
     queue: QueueSettings
     queue_id: str
+    exchange: str
     symbol: str
     type: str
     topic: str
@@ -72,7 +66,7 @@ class CaptureSettings:
     """
 
     kafka: KafkaSettings
-    binance: BinanceSettings
+    exchanges: ExchangeSettings
     queue: QueueSettings
     instruments_table: str = ""
     streams_file: str = ""
@@ -121,7 +115,8 @@ def read_job(variables: Mapping[str, str]) -> JobSettings:
         topic=topic,
         queue=_queue(reader, reader.required("TELEMETRY_PRODUCER_ID")),
         kafka=_kafka(reader, variables),
-        binance=_binance(reader),
+        exchange=reader.one_of("EXCHANGE", tuple(MAIN_TYPE), reader.text("EXCHANGE")),
+        exchanges=read_exchanges(reader),
     )
     reader.check()
     return settings
@@ -132,7 +127,7 @@ def read_capture(variables: Mapping[str, str]) -> CaptureSettings:
     reader = Reader(variables)
     settings = CaptureSettings(
         kafka=_kafka(reader, variables),
-        binance=_binance(reader),
+        exchanges=read_exchanges(reader),
         queue=_queue(reader, reader.text("TELEMETRY_PRODUCER_ID") or "tapedeck-capture"),
         instruments_table=reader.text("INSTRUMENTS_TABLE"),
         streams_file=reader.text("STREAMS_FILE"),
@@ -201,13 +196,6 @@ def _kafka(reader: Reader, variables: Mapping[str, str]) -> KafkaSettings:
 def _region_of(arn: str) -> str:
     parts = arn.split(":")
     return parts[3] if len(parts) > 5 else ""
-
-
-def _binance(reader: Reader) -> BinanceSettings:
-    return BinanceSettings(
-        ws_url=reader.url("BINANCE_WS_URL", ("wss", "ws")),
-        rest_url=reader.url("BINANCE_REST_URL", ("https", "http")),
-    )
 
 
 def _queue(reader: Reader, producer_id: str) -> QueueSettings:

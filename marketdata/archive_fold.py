@@ -6,9 +6,12 @@ Nothing else decides what an object holds: no clock, no flush, no number of arch
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from marketdata.archive_following import NO_ROWS
 from marketdata.archive_layout import main_type, object_path
-from marketdata.archive_readers import NO_ROWS, READERS
+from marketdata.archive_ledger import begin_counting
+from marketdata.archive_readers import READERS
 from marketdata.archive_state import (
     Hole,
     PartitionState,
@@ -17,17 +20,27 @@ from marketdata.archive_state import (
     raise_floor,
     split_unit,
 )
-from marketdata.archive_unit import Rows, Unit
+from marketdata.archive_unit import Rows, Unit, ids_of
 from marketdata.codec import HeaderFields, parse_headers, split_key
 from marketdata.errors import DecodeError
-from marketdata.topics import DEPTH_SNAPSHOTS
 
 __all__ = ["ArchiveFold", "Headers", "Rows"]
 
 Headers = Sequence[tuple[str, bytes | None]] | None
 
 _STABLE = ("type", "queue_id", "epoch")
+_CHANGING = 6
+"""From here on headers are of a unit again: `ids` and `backfill`."""
+_MOST_HEADERS = 8
 _IDENTITIES_KEPT = 10_000
+
+
+class _Sender(NamedTuple):
+    unit: Unit
+    queue_id: str
+    epoch: int
+    ours: bool
+    late: bool
 
 
 class ArchiveFold:
@@ -44,7 +57,7 @@ class ArchiveFold:
         """Records passed over because they are not what their topic says."""
         self._read = READERS[topic]
         self._units: dict[str, Unit] = {}
-        self._known: dict[object, tuple[Unit, str, int, bool]] = {}
+        self._known: dict[object, _Sender] = {}
 
     def fold(self, key: bytes | None, headers: Headers, value: bytes) -> list[Rows]:
         """What this record adds to which objects, in the order of writing.
@@ -52,10 +65,10 @@ class ArchiveFold:
         Stale records (rule 11), repeats, and what does not decode give no rows.
         """
         try:
-            unit, queue_id, epoch, ours = self._identify(key, headers)
+            unit, queue_id, epoch, ours, late = self._identify(key, headers)
             if not raise_floor(unit.floors, queue_id, epoch):
                 return NO_ROWS
-            return self._read(unit, epoch, value, ours=ours)
+            return self._read(unit, epoch, value, ours=ours, late=late)
         except DecodeError:
             self.poisoned += 1
             return NO_ROWS
@@ -68,7 +81,7 @@ class ArchiveFold:
         """
         for name, unit in self.state.units.items():
             if unit.hole is None and unit.last_time:
-                sequential = isinstance(unit.last, int) and not _skips_ids(name)
+                sequential = isinstance(unit.last, int) and not self._skips_ids(name)
                 unit.hole = Hole("retention", unit.last_time, by_ids=sequential)
 
     def closed(self) -> Iterator[str]:
@@ -79,14 +92,23 @@ class ArchiveFold:
                 if unit.days[day].rows:
                     yield object_path(self.topic, exchange, ticker, stream_type, day)
 
-    def _identify(self, key: bytes | None, headers: Headers) -> tuple[Unit, str, int, bool]:
-        """The unit, queue and epoch of a record; what all records of a unit share is cached."""
-        # type, queue_id, epoch come first from our own codec; then id, received_ns, time.
-        identity = (key, *headers[:3]) if headers and len(headers) == 6 else None
-        if identity is not None and identity in self._known:
-            return self._known[identity]
+    def _identify(self, key: bytes | None, headers: Headers) -> _Sender:
+        """Whose record it is; what all records of a unit share is cached."""
+        # Our own codec puts type, queue_id and epoch first; then id, received_ns and time;
+        # then, where they apply, `ids` and `backfill`.
+        identity: object = None
+        if headers and _CHANGING <= len(headers) <= _MOST_HEADERS:
+            identity = (key, *headers[:3], *headers[_CHANGING:])
+            if identity in self._known:
+                return self._known[identity]
         fields = parse_headers(headers)
-        found = self._unit(key, fields), fields.queue_id, fields.epoch, fields.ids == "ours"
+        found = _Sender(
+            self._unit(key, fields),
+            fields.queue_id,
+            fields.epoch,
+            fields.ids == "ours",
+            fields.backfill,
+        )
         if headers and identity and tuple(name for name, _ in headers[:3]) == _STABLE:
             if len(self._known) >= _IDENTITIES_KEPT:
                 self._known.clear()
@@ -105,11 +127,12 @@ class ArchiveFold:
                 if self.state.truncated:
                     state.hole = Hole("retention", by_ids=True)
                 self.state.units[name] = state
+            begin_counting(state)
             floors = self.state.floors.setdefault(f"{exchange}:{ticker}", {})
             unit = Unit(self.topic, (exchange, ticker, stream_type), state, floors)
             self._units[name] = unit
         return unit
 
-
-def _skips_ids(name: str) -> bool:
-    return split_unit(name)[2] == DEPTH_SNAPSHOTS
+    def _skips_ids(self, name: str) -> bool:
+        exchange, _, stream_type = split_unit(name)
+        return not ids_of(self.topic, exchange, stream_type).follow

@@ -1,18 +1,18 @@
-"""Lines of the marks companion: snapshots, gaps and gaps that begin (docs/csv-format.md).
+"""Lines of the marks companion: snapshots, gaps, gaps that begin, and late rows.
 
-unit + what a record showed ─► lines with the number of rows before them
+unit + what a record showed ─► lines with the number of rows before them (docs/csv-format.md)
 """
 
 from typing import NamedTuple
 
-from marketdata.archive_state import Hole, UnitState, day_count
+from marketdata.archive_ledger import Ids, Missing, count_gap, how_many
+from marketdata.archive_state import Hole, LateRun, UnitState, Wanted, day_count
+from marketdata.archive_wanted import want
 from marketdata.csv_rows import event_time, line
 from marketdata.messages import Cause, Gap
 from marketdata.times import day_of, parse_iso_ms
 
 SNAPSHOT_KINDS = {"": "snapshot", "b": "snapshot_bids", "a": "snapshot_asks"}
-
-Missing = tuple[int | None, int | None]
 
 
 class MarkLine(NamedTuple):
@@ -31,8 +31,23 @@ def snapshot_line(
     )
 
 
+def late_line(run: LateRun) -> MarkLine:
+    """The rows that came late, where they are, and why they were missing."""
+    row = "" if run.row is None else str(run.row)
+    ids = str(run.first), str(run.last)
+    data = line(row, str(run.rows), "backfill", *ids, run.cause, run.since, run.until)
+    return MarkLine(run.day, data)
+
+
 def tell_gap(
-    unit: UnitState, day: str, exchange: str, *, missing: Missing | None, time: str, epoch: int
+    unit: UnitState,
+    day: str,
+    exchange: str,
+    *,
+    missing: Missing | None,
+    time: str,
+    epoch: int,
+    ids: Ids,
 ) -> list[MarkLine]:
     """The lines for what is missing before a record of `time`, which goes into `day`.
 
@@ -48,20 +63,15 @@ def tell_gap(
     unit.hole = None
     if missing is None and hole.by_ids and not hole.announced:
         return []
-    lines = []
-    if not hole.announced and hole.since and _day(hole.since, exchange) != day:
-        lines.append(_open_line(unit, exchange, hole, (missing or hole.ids)[0]))
-    ids = missing or hole.ids
-    until = hole.until or time
-    lines.append(_line(unit, day, "gap", ids=ids, told=(hole.cause, hole.since, until)))
-    return lines
+    hole.until = hole.until or time
+    return _close(unit, day, exchange, hole=hole, missing=missing or hole.ids, ids=ids)
 
 
-def hear_gap(unit: UnitState, exchange: str, gap: Gap, *, sequential: bool) -> list[MarkLine]:
+def hear_gap(unit: UnitState, exchange: str, gap: Gap, *, ids: Ids) -> list[MarkLine]:
     """What a gap record adds: cause and times (rule 7).
 
     An open one gives an `open` line. A closed one waits for the record after the gap, which
-    decides the ids where they are `sequential`; when that one came already, so did the line.
+    decides the ids where they can be followed; when that one came already, so did the line.
     Said once more as the first record of a day, whose book cannot be stated yet, it is told
     once more in that day.
 
@@ -71,23 +81,62 @@ def hear_gap(unit: UnitState, exchange: str, gap: Gap, *, sequential: bool) -> l
     since = event_time(gap.from_, exchange)
     until = "" if gap.to is None else event_time(gap.to, exchange)
     if not until and gap.last is None:
-        return _begin(unit, exchange, Hole(gap.cause, since), gap.first)
+        return _begin(unit, exchange, Hole(gap.cause, since), gap)
     if _is_told(unit, gap):
         return _tell_again(unit, exchange, gap, since, until)
     announced = unit.hole is not None and unit.hole.announced
-    by_ids = sequential and gap.last is not None
-    ids = (None, None) if sequential else (gap.first, gap.last)
-    unit.hole = Hole(gap.cause, since, until, announced=announced, by_ids=by_ids, ids=ids)
+    told = (gap.first, gap.last)
+    hole = Hole(gap.cause, since, until, announced=announced, told=gap.last)
+    if ids.at_once and until:
+        unit.hole = None
+        unit.last_time = until
+        day = _day(until, exchange)
+        return _close(unit, day, exchange, hole=hole, missing=told, ids=ids)
+    # What comes first shows no jump: of trades, and of our own numbers in an epoch.
+    is_first = unit.last is None and (ids.late or not ids.step)
+    hole.by_ids = ids.follow and not is_first and gap.last is not None
+    hole.ids = told if is_first or not (ids.follow and ids.step) else (None, None)
+    unit.hole = hole
     return []
 
 
-def _begin(unit: UnitState, exchange: str, hole: Hole, first: int | None) -> list[MarkLine]:
+def _close(
+    unit: UnitState,
+    day: str,
+    exchange: str,
+    *,
+    hole: Hole,
+    missing: Missing,
+    ids: Ids,
+) -> list[MarkLine]:
+    lines = []
+    if not hole.announced and hole.since and _day(hole.since, exchange) != day:
+        lines.append(_open_line(unit, exchange, hole, missing[0]))
+    told = (hole.cause, hole.since, hole.until)
+    count_gap(unit, exchange, day, missing=how_many(missing, ids.step), told=told)
+    lines.append(_line(unit, day, "gap", ids=missing, told=told))
+    first, last = missing
+    if ids.late and first is not None and last is not None:
+        want(unit, Wanted(first, last, hole.cause, day, ids.series))
+    return lines
+
+
+def _begin(unit: UnitState, exchange: str, hole: Hole, gap: Gap) -> list[MarkLine]:
     if unit.hole is not None and unit.hole.announced:
-        return []
-    told = _open_line(unit, exchange, hole, first)
+        return _still_open(unit, exchange, gap)
+    told = _open_line(unit, exchange, hole, gap.first)
     hole.announced = True
     unit.hole = hole
     return [told]
+
+
+def _still_open(unit: UnitState, exchange: str, gap: Gap) -> list[MarkLine]:
+    """A day that begins while the gap lasts has its `open` line too."""
+    since, day = event_time(gap.from_, exchange), day_of(gap.E, exchange)
+    if day == _day(since, exchange) or day in unit.days or day <= unit.forgotten:
+        return []
+    told = (gap.cause, since, "")
+    return [_line(unit, day, "open", ids=(gap.first, None), told=told)]
 
 
 def _is_told(unit: UnitState, gap: Gap) -> bool:

@@ -4,166 +4,191 @@ unit, epoch, value ─► reader of the topic ─► rows, and the unit's new st
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from functools import lru_cache
 
-from marketdata.archive_marks import MarkLine, hear_gap, snapshot_line, tell_gap
-from marketdata.archive_state import Hole, UnitState
-from marketdata.archive_unit import Rows, Unit
-from marketdata.book import Step, Verdict, follow, follow_snapshot
-from marketdata.codec import decode_book, decode_candle, decode_mark, decode_price, is_mark
-from marketdata.csv_rows import book_rows, candle_row, event_time, price_row
-from marketdata.errors import DecodeError
-from marketdata.messages import DepthSnapshot, DepthUpdate, Mark, Watermark
-from marketdata.times import ZONES, day_of, parse_iso_ms
-from marketdata.topics import CANDLES, DEPTH_SNAPSHOTS, ORDERBOOK, PRICES
+from marketdata.archive_books import read_book
+from marketdata.archive_following import NO_ROWS, advance, day_of_text, gap_lines, read_mark
+from marketdata.archive_late import LateRow, late_row, settle
+from marketdata.archive_ledger import Ids, Missing
+from marketdata.archive_unit import NO_IDS, Rows, Unit
+from marketdata.archive_wanted import begin_series, want_history
+from marketdata.book import Verdict, follow
+from marketdata.codec import decode_candle, decode_event, decode_mark, decode_price, is_mark
+from marketdata.csv_rows import candle_row, event_row, event_time, price_row
+from marketdata.messages import Candle, PriceUpdate
+from marketdata.topics import CANDLES, EVENTS, MINUTE_MS, ORDERBOOK, PRICES, TICKER
 
-Missing = tuple[int | None, int | None]
-NO_ROWS: list[Rows] = []
+RECENT_KEPT = 100
+"""How many ids that tell only repeats are remembered."""
+_LENGTHS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
-def read_book(unit: Unit, epoch: int, value: bytes, *, ours: bool) -> list[Rows]:
-    """A record of `orderbook`. `ours`: capture numbers the updates. Raises DecodeError."""
-    message = decode_book(value)
-    if not isinstance(message, DepthUpdate | DepthSnapshot):
-        return _read_mark(unit, message, sequential=ours or unit.type != DEPTH_SNAPSHOTS)
+def read_price(unit: Unit, epoch: int, value: bytes, *, ours: bool, late: bool) -> list[Rows]:
+    """A record of `prices`: a trade, or what a ticker says. Raises DecodeError."""
+    del ours
     state = unit.state
-    if ours and epoch > state.epoch and state.last is not None:
-        # Numbers of our own begin again in every epoch.
-        state.hole = state.hole or Hole("restart", state.last_time)
-        state.last = None
+    if is_mark(value):
+        ids = NO_IDS if isinstance(state.last, str) else unit.ids
+        return read_mark(unit, decode_mark(value), ids)
+    trade = decode_price(value)
+    id_ = trade.trade_id
+    if unit.type == TICKER or isinstance(id_, str):
+        return _read_opaque(unit, epoch, trade, late=late)
     last = state.last if isinstance(state.last, int) else None
-    if isinstance(message, DepthSnapshot):
-        side = message.side or ""
-        step = follow_snapshot(last, message.u)
-        same = (message.u, message.E, side)
-        if step.verdict is Verdict.DROP or (last == message.u and state.snapshot == same):
-            return NO_ROWS
-        missing = _snapshot_missing(unit, step, last, ours=ours)
+    hole = state.hole
+    if late and last is None and hole and hole.until and hole.ids[0] is not None:
+        last = hole.ids[0] - 1
+    if late and last is not None:
+        return _read_late_trade(unit, epoch, trade, id_, last)
+    step = follow(last, id_, id_)
+    if step.verdict is Verdict.DROP:
+        return NO_ROWS
+    missing: Missing | None = step.missing
+    if last is None and hole and hole.cause == "retention" and not state.last_time:
+        missing = (None, id_ - 1)
+    return _write(unit, epoch, trade, last=id_, missing=missing)
+
+
+def _read_opaque(unit: Unit, epoch: int, trade: PriceUpdate, *, late: bool) -> list[Rows]:
+    """Ids only tell repeats; a ticker has none at all, so that its row says what is new."""
+    state = unit.state
+    if unit.type == TICKER:
+        row = price_row(trade).decode()
+        return NO_ROWS if row == state.last else _write(unit, epoch, trade, last=row)
+    id_ = str(trade.trade_id)
+    if id_ in state.recent:
+        return NO_ROWS
+    if late and state.last is not None:
+        day = day_of_text(trade.timestamp, unit.exchange)
+        late_trade = LateRow(day, trade.timestamp, id_, price_row(trade))
+        written = late_row(unit, late_trade, NO_IDS)
     else:
-        step = follow(last, message.U, message.u)
-        if step.verdict is Verdict.DROP:
-            return NO_ROWS
-        missing = (None, message.U - 1) if step.verdict is Verdict.START else step.missing
-    return _write_book(unit, epoch, message, step.last, missing)
-
-
-def _snapshot_missing(
-    unit: Unit, step: Step, last: int | None, *, ours: bool
-) -> Missing | None:
-    """A stream of snapshots skips ids by its nature, except those that we number."""
-    if unit.type != DEPTH_SNAPSHOTS:
-        return step.missing
-    if ours and last is not None and step.last > last + 1:
-        return last + 1, step.last - 1
-    return None
-
-
-def _write_book(
-    unit: Unit,
-    epoch: int,
-    message: DepthUpdate | DepthSnapshot,
-    last: int,
-    missing: Missing | None,
-) -> list[Rows]:
-    time = event_time(message.E, unit.exchange)
-    data = book_rows(time, message)
-    day = unit.day_at(message.E)
-    count = len(message.b) + len(message.a)
-    written = unit.marks(_gap_lines(unit, day, time, epoch, missing))
-    if isinstance(message, DepthSnapshot):
-        side = message.side or ""
-        line = snapshot_line(unit.state, day, rows=count, side=side, id_=message.u, time=time)
-        written += unit.marks([line])
-        unit.state.snapshot = (message.u, message.E, side)
-    _advance(unit, last, time, epoch)
-    if count:
-        written.append(unit.rows(day, data, count))
+        written = _write(unit, epoch, trade, last=id_)
+    state.recent = [*state.recent[1 - RECENT_KEPT :], id_]
     return written
 
 
-def read_price(unit: Unit, epoch: int, value: bytes, *, ours: bool) -> list[Rows]:
-    """A record of `prices`. Raises DecodeError."""
-    del ours
-    if is_mark(value):
-        return _read_mark(unit, decode_mark(value), sequential=True)
-    trade = decode_price(value)
-    state, id_ = unit.state, trade.trade_id
-    missing: Missing | None = None
-    if isinstance(id_, int):
-        step = follow(state.last if isinstance(state.last, int) else None, id_, id_)
-        if step.verdict is Verdict.DROP:
-            return NO_ROWS
-        missing = step.missing
-        if step.verdict is Verdict.START and _is_cut_off(state):
-            missing = (None, id_ - 1)
-    elif id_ == state.last:
-        return NO_ROWS
-    data = price_row(trade)
-    day = _day_of_text(trade.timestamp, unit.exchange)
-    written = unit.marks(_gap_lines(unit, day, trade.timestamp, epoch, missing))
-    _advance(unit, id_, trade.timestamp, epoch)
+def _write(
+    unit: Unit,
+    epoch: int,
+    trade: PriceUpdate,
+    *,
+    last: int | str,
+    missing: Missing | None = None,
+) -> list[Rows]:
+    data, time = price_row(trade), trade.timestamp
+    day = day_of_text(time, unit.exchange)
+    ids = unit.ids if isinstance(last, int) else NO_IDS
+    told = gap_lines(unit, day, time, epoch=epoch, missing=missing, ids=ids)
+    written = unit.marks(told)
+    advance(unit, day, last, time, epoch)
     written.append(unit.rows(day, data, 1))
     return written
 
 
-def read_candle(unit: Unit, epoch: int, value: bytes, *, ours: bool) -> list[Rows]:
+def _read_late_trade(
+    unit: Unit, epoch: int, trade: PriceUpdate, id_: int, last: int
+) -> list[Rows]:
+    data, time = price_row(trade), trade.timestamp
+    day = day_of_text(time, unit.exchange)
+    written: list[Rows] = []
+    if id_ > last:
+        written, last = settle(unit, unit.ids, last, epoch)
+        if id_ > last:
+            # Nobody said that it was missing: its own number does.
+            unseen = (last + 1, id_)
+            told = gap_lines(unit, day, time, epoch=epoch, missing=unseen, ids=unit.ids)
+            written += unit.marks(told)
+            last = id_
+        unit.state.last = last
+    return written + late_row(unit, LateRow(day, time, id_, data), unit.ids)
+
+
+def read_candle(unit: Unit, epoch: int, value: bytes, *, ours: bool, late: bool) -> list[Rows]:
     """A record of `candles`: closed ones by rising start, each once. Raises DecodeError."""
     del ours
     if is_mark(value):
-        return _read_mark(unit, decode_mark(value), sequential=False)
+        return read_mark(unit, decode_mark(value), unit.ids)
     candle = decode_candle(value)
-    series = f"{candle.source} {candle.interval}"
-    last = unit.state.candles.get(series)
-    if not candle.closed or (last is not None and candle.timestamp <= last):
+    if not candle.closed:
         return NO_ROWS
-    time = event_time(candle.timestamp, unit.exchange)
+    series = f"{candle.source} {candle.interval}"
+    if late:
+        return _read_late_candle(unit, epoch, candle, series)
+    last = unit.state.candles.get(series)
+    if last is not None and candle.timestamp <= last:
+        return NO_ROWS
+    return _write_candle(unit, epoch, candle, series, None)
+
+
+def _write_candle(
+    unit: Unit, epoch: int, candle: Candle, series: str, missing: Missing | None
+) -> list[Rows]:
+    state, start = unit.state, candle.timestamp
+    time = event_time(start, unit.exchange)
     data = candle_row(time, candle)
-    day = unit.day_at(candle.timestamp)
-    written = unit.marks(_gap_lines(unit, day, time, epoch, None))
-    unit.state.candles[series] = candle.timestamp
-    _advance(unit, None, time, epoch)
+    if series not in state.candles and not begin_series(state, series, start):
+        state.candles[series] = start
+        return NO_ROWS
+    day = unit.day_at(start)
+    ids = _candle_ids(series)
+    told = gap_lines(unit, day, time, epoch=epoch, missing=missing, ids=ids)
+    written = unit.marks(told)
+    state.candles[series] = start
+    advance(unit, day, None, time, epoch)
     written.append(unit.rows(day, data, 1))
     return written
 
 
-def _read_mark(unit: Unit, mark: Mark, *, sequential: bool) -> list[Rows]:
-    if isinstance(mark, Watermark):
-        unit.state.watermark = max(unit.state.watermark, mark.E)
+def _read_late_candle(unit: Unit, epoch: int, candle: Candle, series: str) -> list[Rows]:
+    state, start = unit.state, candle.timestamp
+    time = event_time(start, unit.exchange)
+    data = candle_row(time, candle)
+    ids = _candle_ids(series)
+    last = state.candles.get(series)
+    written: list[Rows] = []
+    if last is None:
+        if all(one.series != series for one in state.wanted):
+            want_history(state, series)
+    elif start > last:
+        written, last = settle(unit, ids, last, epoch)
+        state.candles[series] = last
+        if start > last:
+            unseen = last + ids.step, start - ids.step
+            restarted = epoch > state.epoch and unseen[0] <= unseen[1]
+            missing = unseen if restarted else None
+            return written + _write_candle(unit, epoch, candle, series, missing)
+    row = LateRow(unit.day_at(start), time, start, data)
+    return written + late_row(unit, row, ids)
+
+
+@lru_cache(maxsize=1_000)
+def _candle_ids(series: str) -> Ids:
+    """What the starts of a series can show: `binance 5m` has one every five minutes."""
+    interval = series.rpartition(" ")[2]
+    count, unit = interval[:-1], _LENGTHS_MS.get(interval[-1:])
+    known = unit is not None and count.isascii() and count.isdigit() and int(count) > 0
+    step = int(count) * unit if known and unit else MINUTE_MS
+    return Ids(follow=False, step=step, late=True, series=series)
+
+
+def read_event(unit: Unit, epoch: int, value: bytes, *, ours: bool, late: bool) -> list[Rows]:
+    """A record of `events`, by rising id. Raises DecodeError."""
+    del ours, late
+    if is_mark(value):
+        return read_mark(unit, decode_mark(value), unit.ids)
+    event = decode_event(value)
+    state = unit.state
+    if isinstance(state.last, str) and event.id <= state.last:
         return NO_ROWS
-    return unit.marks(hear_gap(unit.state, unit.exchange, mark, sequential=sequential))
-
-
-def _gap_lines(
-    unit: Unit, day: str, time: str, epoch: int, missing: Missing | None
-) -> list[MarkLine]:
-    state = unit.state
-    if _is_cut_off(state):
-        # The fold began in the middle of this day: its rows before are not known.
-        state.forgotten = max(state.forgotten, day)
-    if missing is None and state.hole is None:
-        return []
-    return tell_gap(state, day, unit.exchange, missing=missing, time=time, epoch=epoch)
-
-
-def _is_cut_off(state: UnitState) -> bool:
-    """Whether retention took what a unit began with before anything of it was folded."""
-    return not state.last_time and state.hole is not None and state.hole.cause == "retention"
-
-
-def _advance(unit: Unit, last: int | str | None, time: str, epoch: int) -> None:
-    state = unit.state
-    state.last, state.last_time, state.epoch = last, time, epoch
-
-
-def _day_of_text(time: str, exchange: str) -> str:
-    """The day of an ISO time; `2024-08-08T…Z` needs no arithmetic where the zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(time)
-        if exchange not in ZONES and time[10:11] == "T" and time.endswith("Z"):
-            return time[:10] if time[4] == time[7] == "-" else f"{moment:%Y-%m-%d}"
-        return day_of(parse_iso_ms(time), exchange)
-    except (ValueError, IndexError):
-        raise DecodeError("a trade's timestamp is not ISO 8601 with an offset") from None
+    data = event_row(event)
+    time = event.timestamp
+    day = day_of_text(time, unit.exchange)
+    told = gap_lines(unit, day, time, epoch=epoch, missing=None, ids=unit.ids)
+    written = unit.marks(told)
+    advance(unit, day, event.id, time, epoch)
+    written.append(unit.rows(day, data, 1))
+    return written
 
 
 Reader = Callable[..., list[Rows]]
@@ -171,5 +196,6 @@ READERS: dict[str, Reader] = {
     ORDERBOOK.name: read_book,
     PRICES.name: read_price,
     CANDLES.name: read_candle,
+    EVENTS.name: read_event,
 }
 """What reads the records of each topic; a new archived topic is a new line here."""

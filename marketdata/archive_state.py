@@ -31,7 +31,7 @@ class Hole(msgspec.Struct, omit_defaults=True):
 
     `since` and `until` are times as in the rows, empty when unknown. `announced`: an `open`
     line was written. `by_ids`: only a jump in the ids makes it real. `ids` are those of the
-    record, for units whose ids show no jump.
+    record, for units whose ids show no jump; `told` is the last id that the record names.
     """
 
     cause: Cause
@@ -40,6 +40,58 @@ class Hole(msgspec.Struct, omit_defaults=True):
     announced: bool = False
     by_ids: bool = False
     ids: tuple[int | None, int | None] = (None, None)
+    told: int | None = None
+
+
+class Wanted(msgspec.Struct, array_like=True):
+    """Ids that were told missing and may come late, both in; `day` is that of the `gap` line.
+
+    `series` tells candles of different lengths apart. The `cause` of what was before a series
+    began is `HISTORY`, and its `day` is empty.
+    """
+
+    first: int
+    last: int
+    cause: str
+    day: str
+    series: str = ""
+
+
+class LateRun(msgspec.Struct, array_like=True):
+    """Late rows one after the other in a day's object, of which no line is written yet."""
+
+    day: str
+    row: int | None
+    rows: int
+    first: int | str
+    last: int | str
+    cause: str
+    since: str
+    until: str
+
+
+class LedgerDay(msgspec.Struct, array_like=True):
+    """What `marketdata.completeness` tells of one day (docs/completeness.md).
+
+    `missing` ids were told by the day's gaps and have not come, `backfilled` ones came later;
+    `unnumbered` gaps do not say how many ids. `first` and `last` are times of events, as in
+    the rows. Not `whole` where the day began before anybody counted.
+    """
+
+    events: int = 0
+    gaps: int = 0
+    missing: int = 0
+    unnumbered: int = 0
+    backfilled: int = 0
+    history: int = 0
+    uncovered_ms: int = 0
+    first: str = ""
+    last: str = ""
+    causes: dict[str, int] = msgspec.field(default_factory=dict)
+    whole: bool = True
+
+
+HISTORY = "history"
 
 
 class UnitState(msgspec.Struct, omit_defaults=True):
@@ -49,6 +101,10 @@ class UnitState(msgspec.Struct, omit_defaults=True):
     which gave it. `snapshot` is the id, time and side of the last snapshot. `candles` has the
     last start a source and interval. Of the days, the `DAYS_KEPT` last touched are known;
     what returns that is not after `forgotten` has an unknown number of rows.
+
+    `recent` are the last ids that tell only repeats. `wanted` and `run` are of what comes late
+    (`marketdata.archive_late`); `ledger`, `began`, `uncounted` and `uncovered` of
+    what is counted (`marketdata.archive_ledger`).
     """
 
     last: int | str | None = None
@@ -60,6 +116,13 @@ class UnitState(msgspec.Struct, omit_defaults=True):
     watermark: int = 0
     days: dict[str, DayCount] = msgspec.field(default_factory=dict)
     forgotten: str = ""
+    recent: list[str] = msgspec.field(default_factory=list)
+    wanted: list[Wanted] = msgspec.field(default_factory=list)
+    run: LateRun | None = None
+    ledger: dict[str, LedgerDay] = msgspec.field(default_factory=dict)
+    began: str = ""
+    uncounted: str = ""
+    uncovered: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
 
 class PartitionState(msgspec.Struct, omit_defaults=True):

@@ -2,10 +2,20 @@
 
 from typing import NamedTuple
 
-from marketdata.archive_layout import object_path
+from marketdata.archive_layout import main_type, object_path
+from marketdata.archive_ledger import Ids
 from marketdata.archive_marks import MarkLine
 from marketdata.archive_state import UnitState, day_count
 from marketdata.times import day_bounds_ms, day_of
+from marketdata.topics import CANDLES, DEPTH_SNAPSHOTS, EVENTS, MINUTE_MS, PRICES, TICKER
+
+NO_IDS = Ids(follow=False, step=0)
+OWN_IDS = Ids(follow=True, step=0)
+"""Numbers of capture's own: one of them stands for whatever was lost (rule 7)."""
+_BOOK_IDS = Ids(follow=True, step=1)
+_TRADE_IDS = Ids(follow=True, step=1, late=True)
+_CANDLE_STARTS = Ids(follow=False, step=MINUTE_MS, late=True)
+_LEDGERS = Ids(follow=False, step=1, at_once=True)
 
 
 class Rows(NamedTuple):
@@ -30,6 +40,7 @@ class Unit:
         self.exchange, self.ticker, self.type = name
         self.state = state
         self.floors = floors
+        self.ids = ids_of(topic, self.exchange, self.type)
         self._day = ""
         self._from_ms = self._until_ms = 0
         self._paths: dict[tuple[str, bool], str] = {}
@@ -68,3 +79,19 @@ class Unit:
             )
             self._paths[day, marks] = path
         return path
+
+
+def ids_of(topic: str, exchange: str, stream_type: str) -> Ids:
+    """What the exchange's own ids of a unit show.
+
+    A stream of snapshots skips ids by its nature, except where it is the exchange's only book.
+    """
+    if topic == EVENTS.name:
+        return _LEDGERS
+    if topic == CANDLES.name:
+        return _CANDLE_STARTS
+    if stream_type == DEPTH_SNAPSHOTS:
+        return _BOOK_IDS if main_type(topic, exchange) == DEPTH_SNAPSHOTS else NO_IDS
+    if stream_type == TICKER:
+        return NO_IDS
+    return _TRADE_IDS if topic == PRICES.name else _BOOK_IDS

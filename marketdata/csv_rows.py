@@ -3,9 +3,19 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+import msgspec
+
 from marketdata.decimals import plain, product
 from marketdata.errors import DecodeError
-from marketdata.messages import Candle, DepthSnapshot, DepthUpdate, Level, PriceUpdate
+from marketdata.messages import (
+    NULL,
+    Candle,
+    ContractEvent,
+    DepthSnapshot,
+    DepthUpdate,
+    Level,
+    PriceUpdate,
+)
 from marketdata.times import EPOCH, ZONES, iso_ms
 
 _NUMERIC = b"0123456789.-"
@@ -85,12 +95,12 @@ def _plain_level(level: Level) -> Level:
 
 
 def price_row(trade: PriceUpdate) -> bytes:
-    """The row of one trade. Raises DecodeError."""
+    """The row of one trade or ticker; an unknown quantity is empty. Raises DecodeError."""
     return line(
         trade.timestamp,
         trade.symbol,
         _number(trade.price),
-        _number(trade.quantity),
+        "" if trade.quantity == NULL else _number(trade.quantity),
         trade.side,
         str(trade.trade_id),
         trade.source,
@@ -101,6 +111,20 @@ def candle_row(time: str, candle: Candle) -> bytes:
     """The row of one candle that starts at `time`. Raises DecodeError."""
     numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
     return line(time, candle.pair, candle.interval, *map(_number, numbers))
+
+
+def event_row(event: ContractEvent) -> bytes:
+    """The row of one contract event; `topics` and `data` are JSON without white space."""
+    return line(
+        str(event.ledger),
+        event.timestamp,
+        event.id,
+        event.contract_id,
+        event.transaction_hash,
+        event.event_type,
+        _compact(event.topics),
+        _compact(event.data),
+    )
 
 
 def line(*fields: str) -> bytes:
@@ -119,3 +143,7 @@ def _quoted(field: str) -> str:
 
 def _number(raw: bytes | memoryview) -> str:
     return plain(str(raw, "ascii", "replace"))
+
+
+def _compact(raw: msgspec.Raw) -> str:
+    return msgspec.json.format(bytes(raw), indent=-1).decode()

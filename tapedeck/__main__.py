@@ -18,7 +18,17 @@ import typer  # noqa: E402
 from marketdata.errors import InputError, TapedeckError  # noqa: E402
 
 INTERRUPTED = 130
-COMMANDS = ("up", "down", "status", "watch", "archive", "setup", "version")
+COMMANDS = (
+    "up",
+    "down",
+    "status",
+    "watch",
+    "record",
+    "archive",
+    "completeness",
+    "setup",
+    "version",
+)
 
 app = typer.Typer(
     name="tapedeck",

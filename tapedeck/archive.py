@@ -27,6 +27,8 @@ BucketOption = Annotated[str, typer.Option("--bucket", help="The archive's bucke
 
 _LOCAL = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, REGION)
 
+NOT_ASKED = "not asked"
+"""Given for Kafka's address by what reads only the bucket."""
 FAILED = (Verdict.DIFFERS, Verdict.MISSING)
 
 
@@ -45,7 +47,7 @@ def run_verify(
     bucket: BucketOption = "",
 ) -> None:
     """Rebuild every object from Kafka and compare; exit 1 when one differs or is missing."""
-    kafka, store = _places(data, bootstrap, s3, bucket)
+    kafka, store = places(data, bootstrap, s3, bucket)
     counts = dict.fromkeys(Verdict, 0)
     for finding in verify(kafka, store):
         counts[finding.verdict] += 1
@@ -59,14 +61,14 @@ def run_list(
     data: DataOption = DEFAULT_DATA, s3: S3Option = "", bucket: BucketOption = ""
 ) -> None:
     """List every object: open or closed, its rows, whether its compressed copy is current."""
-    _, store = _places(data, "not asked", s3, bucket)
+    _, store = places(data, NOT_ASKED, s3, bucket)
     for one in inventory(store):
         state = "closed" if one.closed else "open"
         copy = "gz" if one.copied else "--"
         print(f"{state:<6}  {copy}  {one.rows:>12} rows  {one.bytes:>14} bytes  {one.path}")
 
 
-def _places(
+def places(
     data: "Path", bootstrap: str, s3: str, bucket: str
 ) -> tuple[KafkaSettings, ObjectStore]:
     """Kafka and the bucket: by options, else of the running stack, else by our variables.
@@ -87,7 +89,8 @@ def _places(
     if variables.get("ARCHIVE_BUCKET"):
         given = settings.read_archive(variables)
         return given.kafka, ObjectStore(bucket or given.bucket, s3_client(s3 or None))
+    options = "--s3" if bootstrap == NOT_ASKED else "--bootstrap and --s3"
     raise InputError(
-        f"no stack is up on {folder}: start one with `tapedeck up`, or give --bootstrap and "
-        "--s3, or set the archive's variables (KAFKA_BOOTSTRAP_SERVERS, ARCHIVE_BUCKET)"
+        f"no stack is up on {folder}: start one with `tapedeck up`, or give {options}, or set "
+        "the archive's variables (KAFKA_BOOTSTRAP_SERVERS, ARCHIVE_BUCKET)"
     )

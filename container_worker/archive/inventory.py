@@ -5,9 +5,10 @@ checkpoints, heads ─► Holding
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
-from container_worker.archive.checkpoints import load
+from container_worker.archive.checkpoints import Checkpoint, load
 from container_worker.archive.derivatives import SOURCE_ETAG
 from container_worker.kafka_records import Partition
 from container_worker.object_store import ObjectHead, ObjectStore
@@ -53,13 +54,26 @@ def inventory(store: ObjectStore) -> Iterator[Holding]:
                 )
 
 
+def checkpoints(store: ObjectStore) -> Iterator[tuple[Partition, Checkpoint]]:
+    """The checkpoint of every partition that has one, in the order of the topics.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+    wanted = [
+        Partition(topic.name, number) for topic in FOLDED for number in range(topic.partitions)
+    ]
+    with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
+        loaded = pool.map(partial(load, store), wanted)
+        for partition, found in zip(wanted, loaded, strict=True):
+            if found.checkpoint is not None:
+                yield partition, found.checkpoint
+
+
 def _closed(store: ObjectStore) -> set[str]:
     found: set[str] = set()
-    for topic in FOLDED:
-        for number in range(topic.partitions):
-            checkpoint = load(store, Partition(topic.name, number)).checkpoint
-            if checkpoint is not None:
-                found.update(ArchiveFold(topic.name, decode_state(checkpoint.state)).closed())
+    for partition, checkpoint in checkpoints(store):
+        found.update(ArchiveFold(partition.topic, decode_state(checkpoint.state)).closed())
     return found
 
 

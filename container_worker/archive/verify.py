@@ -134,18 +134,19 @@ class _TopicCheck:
                 self._comparisons[path] = _Comparison(self._store, path, one)
         consumer = KafkaConsumer(self._kafka, group=GROUP)
         try:
-            spans = {
-                partition: consumer.log_range(partition)
-                for partition in (
-                    Partition(self._topic.name, number)
-                    for number in range(self._topic.partitions)
-                )
-            }
+            spans = self._spans(consumer)
             self._fold(consumer, spans, older=older)
         finally:
             consumer.close()
         for path in sorted({*stored, *self._missing, *self._unusable}):
             yield self._finding(path, stored.get(path), spans)
+
+    def _spans(self, consumer: KafkaConsumer) -> dict[Partition, LogRange]:
+        partitions = [
+            Partition(self._topic.name, number) for number in range(self._topic.partitions)
+        ]
+        with ThreadPoolExecutor(len(partitions)) as pool:
+            return dict(zip(partitions, pool.map(consumer.log_range, partitions), strict=True))
 
     def _heads(self) -> dict[str, Stored]:
         paths = [

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from container_worker import instruments_table, log, streams_file
+from container_worker.capture.last_known import LastKnown, Wanted, read_last_known
+from container_worker.capture.orders import channels_of
+from container_worker.capture.reach import reach_all
 from container_worker.capture.stage import Form, Stage, Stream
 from container_worker.capture.timing import Timing
 from container_worker.control import Control
 from container_worker.exchanges import REGISTRY
-from container_worker.exchanges.adapter import Endpoints
+from container_worker.exchanges.adapter import Channel
 from container_worker.kafka import Producer, check_topics, create_missing, partition_counts
-from container_worker.settings import BinanceSettings, CaptureSettings, JobSettings
+from container_worker.settings import CaptureSettings, JobSettings
 from container_worker.streams_file import Wish
 from container_worker.telemetry import Telemetry
 from marketdata import topics
@@ -27,11 +30,19 @@ from marketdata.errors import (
     StoreError,
 )
 from marketdata.instruments import Instrument
-from marketdata.topics import QUEUE_CONTROL, QUEUE_EVENTS, REJECTS, TOPIC_OF_TYPE, Topic
+from marketdata.topics import (
+    CANDLE_UPDATES,
+    CANDLES,
+    QUEUE_CONTROL,
+    QUEUE_EVENTS,
+    REJECTS,
+    TOPIC_OF_TYPE,
+    TRADES,
+    Topic,
+)
 
 __all__ = ["run_job", "run_streams"]
 
-_JOB_EXCHANGE = "binance"
 _INSTRUMENTS_PAUSE_S = 10.0
 
 
@@ -53,13 +64,15 @@ def run_streams(
     form = Form(
         topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
         rejects_topic=REJECTS.name,
+        history_topic=CANDLES.name,
+        last_known=_last_known(settings, wishes, lambda type_: TOPIC_OF_TYPE[type_].name),
         fatal=lambda _error: False,
         listed=partial(_write_instruments, settings.instruments_table, stop),
     )
     stage = Stage(
         producer,
         [_stream(producer, settings, wish) for wish in wishes],
-        _endpoints(settings.binance),
+        reach_all(settings.exchanges),
         form,
         timing=timing or Timing(),
         stop=stop,
@@ -75,7 +88,7 @@ def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None 
         InputError: the ticker or the type does not exist.
         TapedeckError: capture cannot go on.
     """
-    adapter = REGISTRY[_JOB_EXCHANGE]
+    adapter = REGISTRY[settings.exchange]
     if settings.type not in adapter.types:
         has = ", ".join(sorted(adapter.types))
         raise SettingsError([f"TYPE: {adapter.name} has no {settings.type}; it has {has}"])
@@ -91,13 +104,15 @@ def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None 
         form = Form(
             topic_of=lambda _type: settings.topic,
             rejects_topic=rejects,
+            history_topic=None,
+            last_known=_last_known(settings, [wish], lambda _type: settings.topic),
             fatal=lambda error: isinstance(error, RestrictedLocation),
             listed=lambda _instruments: None,
         )
         stage = Stage(
             producer,
             [_stream(producer, settings, wish)],
-            _endpoints(settings.binance),
+            reach_all(settings.exchanges),
             form,
             timing=timing or Timing(),
             stop=stop,
@@ -140,13 +155,26 @@ def _job_topics(settings: JobSettings) -> str | None:
     return REJECTS.name if REJECTS.name in partition_counts(settings.kafka) else None
 
 
+def _last_known(
+    settings: CaptureSettings | JobSettings,
+    wishes: Iterable[Wish],
+    topic_of: Callable[[str], str],
+) -> dict[tuple[str, Channel], LastKnown]:
+    """What was written before, of each unit and of the candles of each ticker with trades."""
+    wanted = set()
+    for wish in wishes:
+        for ticker, type_ in channels_of(wish):
+            wanted.add(Wanted(topic_of(type_), wish.exchange, ticker, type_))
+            if type_ == TRADES:
+                candles = topic_of(CANDLE_UPDATES)
+                wanted.add(Wanted(candles, wish.exchange, ticker, CANDLE_UPDATES))
+    found = read_last_known(settings.kafka, sorted(wanted))
+    return {(one.exchange, Channel(one.ticker, one.type)): at for one, at in found.items()}
+
+
 def _stream(producer: Producer, settings: CaptureSettings | JobSettings, wish: Wish) -> Stream:
     units = [(ticker, type_) for ticker in wish.tickers for type_ in wish.types]
     return Stream(wish, Telemetry(producer, settings.queue, wish.queue_id, units))
-
-
-def _endpoints(binance: BinanceSettings) -> dict[str, Endpoints]:
-    return {"binance": Endpoints(binance.ws_url, binance.rest_url)}
 
 
 def _on_stop(queue_id: str, finish: threading.Event) -> Callable[[str], None]:

@@ -12,9 +12,9 @@ delta published.
 from collections.abc import Sequence
 
 from container_worker.capture.emissions import Emissions, Fetch, Write, gap
+from container_worker.capture.numbered_sync import NumberedSync
 from container_worker.capture.own_book import OwnBook
 from container_worker.capture.rebuild import Rebuild, Verified
-from container_worker.capture.unit_sync import NumberedSync
 from container_worker.exchanges.outcomes import RestBook
 from marketdata.book import Step, follow
 from marketdata.messages import DepthSnapshot, DepthUpdate, Gap, Level

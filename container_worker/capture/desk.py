@@ -1,4 +1,4 @@
-"""All of one exchange: its instruments, its lines and sockets, its snapshots.
+"""All of one exchange: its instruments, its lines and sockets, its REST requests.
 
 orders ─► instruments ─► lines of at most so many streams ─► a keeper each
 """
@@ -6,25 +6,27 @@ orders ─► instruments ─► lines of at most so many streams ─► a keepe
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from container_worker.capture.keeper import AnyLink, Keeper
-from container_worker.capture.line import Line
-from container_worker.capture.link import Link
-from container_worker.capture.orders import Order, find_instruments
-from container_worker.capture.outlet import Outlet
+from container_worker.capture.backfill import Backfill
+from container_worker.capture.last_known import LastKnown
+from container_worker.capture.line_maker import LineMaker, Requests
+from container_worker.capture.orders import Order, find_instruments, make_instruments
 from container_worker.capture.ports import Producer
-from container_worker.capture.rejects import Rejects
+from container_worker.capture.reach import Reach
 from container_worker.capture.rest import RestClient
 from container_worker.capture.retry import pause_s
 from container_worker.capture.snapshots import Snapshots
 from container_worker.capture.timing import Timing
-from container_worker.capture.unit import Unit, make_sync
-from container_worker.exchanges.adapter import Adapter, Channel, Endpoints
-from marketdata import codec
+from container_worker.exchanges.adapter import Channel
 from marketdata.errors import DecodeError, ExchangeError, TapedeckError, UnknownTicker
 from marketdata.instruments import Instrument
+
+if TYPE_CHECKING:
+    from container_worker.capture.keeper import AnyLink, Keeper
+    from container_worker.capture.line import Line
 
 _STEP_S = 0.1
 _JOIN_S = 3.0
@@ -34,15 +36,19 @@ _JOIN_S = 3.0
 class Surroundings:
     """What all desks of a process share.
 
-    `report` is told of every trouble that passes (exchange, error, tickers or none for all),
-    `fail` of what cannot go on, `listed` of the instruments once they are known.
+    `last_known` has, by exchange and channel, what was written before this process. `report`
+    is told of every trouble that passes (exchange, error, tickers or none for all), `fail` of
+    what cannot go on, `listed` of the instruments once they are known. `history_topic` is
+    where past candles go that no unit of ours captures; None where nobody wants them.
     """
 
     producer: Producer
     epoch: int
     rejects_topic: str | None
+    history_topic: str | None
     timing: Timing
     stop: threading.Event
+    last_known: Mapping[tuple[str, Channel], LastKnown]
     report: Callable[[str, TapedeckError, Sequence[str]], None]
     fail: Callable[[TapedeckError], None]
     listed: Callable[[Iterable[Instrument]], None]
@@ -53,17 +59,17 @@ class Desk(threading.Thread):
 
     def __init__(
         self,
-        adapter: Adapter,
-        endpoints: Endpoints,
+        reach: Reach,
         orders: Sequence[Order],
         around: Surroundings,
         chance: random.Random,
     ) -> None:
+        adapter = reach.adapter
         super().__init__(name=f"{adapter.name}-desk", daemon=True)
         self.exchange = adapter.name
         self.connected: frozenset[Channel] = frozenset()
         self._adapter = adapter
-        self._endpoints = endpoints
+        self._reach = reach
         self._orders = orders
         self._around = around
         self._chance = chance
@@ -71,36 +77,32 @@ class Desk(threading.Thread):
         self._instruments: dict[str, Instrument] = {}
         self._lines: list[tuple[Line, Keeper]] = []
         timing, stop = around.timing, around.stop
-        self._rest = RestClient(adapter, endpoints.rest, timing.rest, stop)
-        self._snapshots = Snapshots(
-            adapter,
-            self._rest.get,
-            report=lambda error, tickers: around.report(adapter.name, error, tickers),
-            fail=around.fail,
-            timing=timing,
-            chance=chance,
-        )
+        self._rest = RestClient(adapter, reach.endpoints.rest, timing.rest, stop)
+        self._snapshots = self._make_snapshots()
+        self._backfill = self._make_backfill()
 
     def prepare(self) -> None:
-        """Asks the exchange for its instruments.
+        """Asks the exchange for its instruments, where it has a list.
 
         Raises:
-            UnknownTicker: it does not list all that was ordered.
+            UnknownTicker: it does not list all that was ordered, or cannot have such a name.
             ExchangeError: it refused or did not answer; may be tried again.
             DecodeError: its answer is not what it should be.
         """
-        adapter = self._adapter
-        listed = adapter.decode_instruments(self._rest.get(adapter.instruments_request))
+        adapter, listing = self._adapter, self._adapter.instruments
         channels = [order.channel for order in self._orders]
-        self._instruments = find_instruments(adapter, listed, channels)
+        if listing is None:
+            self._instruments = make_instruments(adapter, channels)
+        else:
+            listed = listing.decode(self._rest.get(listing.request))
+            self._instruments = find_instruments(adapter, listed, channels)
         self._around.listed(self._instruments.values())
 
     def run(self) -> None:
         """The thread: prepares if that is still to do, then keeps the lines connected."""
         try:
             if self._prepare_at_last():
-                self._snapshots.start()
-                self._lines = [self._line(group) for group in self._groups()]
+                self._open()
                 self._keep()
         except TapedeckError as error:
             self._around.fail(error)
@@ -112,6 +114,32 @@ class Desk(threading.Thread):
         for _, keeper in self._lines:
             keeper.replace()
 
+    def _make_snapshots(self) -> Snapshots | None:
+        books = self._adapter.books
+        if books is None:
+            return None
+        return Snapshots(
+            self.exchange,
+            books,
+            self._rest.get,
+            report=self._report,
+            fail=self._around.fail,
+            timing=self._around.timing,
+            chance=self._chance,
+        )
+
+    def _make_backfill(self) -> Backfill | None:
+        if self._adapter.trades is None and self._adapter.candles is None:
+            return None
+        return Backfill(
+            self._adapter,
+            self._rest.get,
+            report=self._report,
+            fail=self._around.fail,
+            timing=self._around.timing,
+            chance=self._chance,
+        )
+
     def _prepare_at_last(self) -> bool:
         stop, attempt = self._around.stop, 0
         while not self._instruments and not stop.is_set():
@@ -120,10 +148,29 @@ class Desk(threading.Thread):
             except UnknownTicker:
                 raise
             except (ExchangeError, DecodeError) as error:
-                self._around.report(self._adapter.name, error, ())
+                self._report(error, ())
                 stop.wait(1.0 + pause_s(error, attempt, self._around.timing, self._chance))
                 attempt += 1
         return not stop.is_set()
+
+    def _open(self) -> None:
+        maker = LineMaker(
+            self._reach,
+            self._instruments,
+            self._around,
+            chance=self._chance,
+            requests=Requests(
+                get=self._rest.get,
+                snapshot=None if self._snapshots is None else self._snapshots.request,
+                recover=None if self._backfill is None else self._backfill.request,
+            ),
+            wake=self._wake.set,
+        )
+        for worker in (self._snapshots, self._backfill):
+            if worker is not None:
+                worker.start()
+        self._lines = [maker.line(group) for group in self._groups()]
+        maker.ask_for_history(self._orders)
 
     def _keep(self) -> None:
         stop, timing = self._around.stop, self._around.timing
@@ -139,12 +186,13 @@ class Desk(threading.Thread):
             self._wake.clear()
 
     def _close(self) -> None:
-        self._snapshots.close()
-        links = [link for _, keeper in self._lines for link in keeper.close()]
+        for worker in (self._snapshots, self._backfill):
+            if worker is not None:
+                worker.close()
+        links: list[AnyLink] = [link for _, keeper in self._lines for link in keeper.close()]
         until_s = time.monotonic() + _JOIN_S
         for link in links:
-            if isinstance(link, Link):
-                link.join(max(0.0, until_s - time.monotonic()))
+            link.join(max(0.0, until_s - time.monotonic()))
         for line, _ in self._lines:
             line.part()
 
@@ -152,48 +200,5 @@ class Desk(threading.Thread):
         size = self._adapter.limits.streams_per_socket
         return [self._orders[at : at + size] for at in range(0, len(self._orders), size)]
 
-    def _line(self, orders: Sequence[Order]) -> tuple[Line, Keeper]:
-        around, timing, name = self._around, self._around.timing, self._adapter.name
-        due_s = time.monotonic() + timing.watermark
-        line = Line(
-            self._adapter,
-            [self._unit(order, due_s) for order in orders],
-            Outlet(around.producer, around.stop, timing.room),
-            Rejects(around.producer, name, around.rejects_topic),
-            self._snapshots.request,
-        )
-        keeper = Keeper(
-            line,
-            lambda: self._link(line),
-            life_s=self._adapter.limits.connection_life_s - timing.life_margin,
-            timing=timing,
-            chance=self._chance,
-            report=lambda error: around.report(name, error, _tickers(line)),
-        )
-        return line, keeper
-
-    def _link(self, line: Line) -> AnyLink:
-        return Link(
-            self._adapter,
-            self._adapter.socket_url(self._endpoints.ws),
-            self._adapter.subscriptions(list(line.units)),
-            feed=line.feed,
-            changed=self._wake.set,
-            timing=self._around.timing,
-        )
-
-    def _unit(self, order: Order, watermark_due_s: float) -> Unit:
-        ticker, type_ = order.channel
-        return Unit(
-            channel=order.channel,
-            sync=make_sync(type_, self._instruments[ticker]),
-            topic=order.topic,
-            key=codec.key(self._adapter.name, ticker),
-            headers=codec.base_headers(type_, order.queue_id, self._around.epoch),
-            wrote=order.wrote,
-            watermark_due_s=watermark_due_s,
-        )
-
-
-def _tickers(line: Line) -> list[str]:
-    return sorted({channel.ticker for channel in line.units})
+    def _report(self, error: TapedeckError, tickers: Sequence[str]) -> None:
+        self._around.report(self.exchange, error, tickers)

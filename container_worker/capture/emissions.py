@@ -2,9 +2,18 @@
 
 from typing import NamedTuple
 
-from container_worker.exchanges.outcomes import CandleState, Trade
+import msgspec
+
+from container_worker.exchanges.outcomes import (
+    BookDelta,
+    BookState,
+    CandleState,
+    TickerState,
+    Trade,
+)
 from marketdata.messages import (
     Candle,
+    ContractEvent,
     DepthSnapshot,
     DepthUpdate,
     Gap,
@@ -12,8 +21,8 @@ from marketdata.messages import (
     Watermark,
 )
 
-Message = DepthUpdate | DepthSnapshot | Gap | Watermark | PriceUpdate | Candle
-Event = DepthUpdate | DepthSnapshot | Trade | CandleState
+Message = DepthUpdate | DepthSnapshot | Gap | Watermark | PriceUpdate | Candle | ContractEvent
+Event = DepthUpdate | BookState | BookDelta | Trade | TickerState | CandleState | ContractEvent
 
 
 class Write(NamedTuple):
@@ -32,11 +41,26 @@ class Fetch(NamedTuple):
 class Refuse(NamedTuple):
     """Put this event into `rejects`: it was received and is not used."""
 
-    event: Event
+    event: Event | msgspec.Raw
     reason: str
 
 
-Emission = Write | Fetch | Refuse
+class Restate(NamedTuple):
+    """Have the exchange state this unit anew, on the open socket."""
+
+
+class Renew(NamedTuple):
+    """Have the socket replaced without a seam: the new one's statement is the test (rule 9)."""
+
+
+class Recover(NamedTuple):
+    """Ask the REST interface for missing trades (ids) or candles (starts in ms), both in."""
+
+    first: int
+    last: int
+
+
+Emission = Write | Fetch | Refuse | Restate | Renew | Recover
 Emissions = list[Emission]
 
 

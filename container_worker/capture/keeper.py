@@ -23,6 +23,7 @@ class AnyLink(Source, Protocol):
     """What the keeper sees of a link (`link.Link`)."""
 
     opened_s: float | None
+    ends_s: float | None
     is_accepted: bool
     is_leaving: bool
     is_gone: bool
@@ -35,6 +36,10 @@ class AnyLink(Source, Protocol):
 
     def close(self, cause: Cause | None = None) -> None:
         """Ends it soon."""
+        ...
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for its end."""
         ...
 
 
@@ -75,6 +80,7 @@ class Keeper:
         life_s: float,
         timing: Timing,
         chance: random.Random,
+        connect_wait_s: Callable[[float], float],
         report: Callable[[TapedeckError], None],
     ) -> None:
         self.current: AnyLink | None = None
@@ -84,12 +90,15 @@ class Keeper:
         self._life_s = life_s
         self._timing = timing
         self._chance = chance
+        self._connect_wait_s = connect_wait_s
         self._report = report
+        self._patience_s = timing.stall
         self._attempt = 0
         self._due_s = 0.0
         self._replace = False
         self._overlapping = False
         self._data_seen = (0, 0.0)
+        self._data_since_s: float | None = None
 
     @property
     def connected(self) -> bool:
@@ -112,7 +121,10 @@ class Keeper:
             self._look_at_current(self.current, now_s)
         wanted = self.current is None or self._replace
         if self.next is None and wanted and now_s >= self._due_s:
-            self._open()
+            wait_s = self._connect_wait_s(now_s)
+            self._due_s = now_s + wait_s
+            if not wait_s:
+                self._open()
 
     def close(self) -> list[AnyLink]:
         """Asks both links to end, and returns them."""
@@ -151,13 +163,22 @@ class Keeper:
             self._lost(link, now_s)
             return
         if link.data_ns != self._data_seen[0]:
-            self._data_seen = (link.data_ns, now_s)
-            self._attempt = 0
-        elif now_s - self._data_seen[1] > self._timing.stall:
+            self._saw_data(link.data_ns, now_s)
+        elif now_s - self._data_seen[1] > self._patience_s:
+            self._patience_s = min(2 * self._patience_s, self._timing.stall_most)
             link.close("stall")
         age_s = 0.0 if link.opened_s is None else now_s - link.opened_s
-        if link.is_leaving or age_s > self._life_s:
+        is_over = link.ends_s is not None and now_s > link.ends_s
+        if link.is_leaving or is_over or age_s > self._life_s:
             self._replace = True
+
+    def _saw_data(self, data_ns: int, now_s: float) -> None:
+        self._data_seen = (data_ns, now_s)
+        self._attempt = 0
+        if self._data_since_s is None:
+            self._data_since_s = now_s
+        elif now_s - self._data_since_s > self._timing.stall:
+            self._patience_s = self._timing.stall
 
     def _lost(self, link: AnyLink, now_s: float) -> None:
         self.current = None
@@ -173,6 +194,7 @@ class Keeper:
         self.current, self.next = link, None
         self._replace = False
         self._data_seen = (link.data_ns, now_s)
+        self._data_since_s = None
         log.event("capture.connected", exchange=self._line.exchange)
 
     def _part(self) -> None:

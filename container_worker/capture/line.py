@@ -1,85 +1,116 @@
 """The units that share a socket: frames in, records out. Knows no exchange by name.
 
 frame ─► decode ─► unit's core ─► outlet ─► Kafka
-                          └─────► snapshots ─► unit's core
+                          ├─────► snapshots, recovery ─► unit's core, outlet
+                          └─────► source: state it anew, or end
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
 
-from container_worker import log
 from container_worker.capture.book_sync import BookSync
-from container_worker.capture.emissions import Emissions, Fetch, Write
+from container_worker.capture.effects import Effects
+from container_worker.capture.event_sync import EventSync
+from container_worker.capture.handover import Handover
+from container_worker.capture.hole import Deliver, Events
 from container_worker.capture.outlet import Outlet
 from container_worker.capture.overlap import Overlap
 from container_worker.capture.rejects import Rejects
+from container_worker.capture.rounds import Rounds
+from container_worker.capture.source import Source, Sources
+from container_worker.capture.trade_sync import TradeSync
 from container_worker.capture.unit import Unit
 from container_worker.capture.watermarks import LineClock
-from container_worker.exchanges.adapter import Adapter, Channel
+from container_worker.exchanges.adapter import Channel
 from container_worker.exchanges.outcomes import (
     Accepted,
+    BookDelta,
     BookState,
     CandleState,
+    ConnectionNumber,
+    LastTrade,
     Leaving,
     Outcome,
     Refused,
     RestBook,
+    TickerState,
     Trade,
+    Unknown,
 )
+from container_worker.exchanges.polling import Page
 from marketdata import codec, topics
 from marketdata.errors import DecodeError
-from marketdata.messages import Cause, DepthUpdate, Gap, Watermark
+from marketdata.messages import Cause, DepthUpdate
 
+__all__ = ["Line", "Source"]
+
+Decode = Callable[[bytes, int], Sequence[Outcome]]
 Fetcher = Callable[[str, Callable[[RestBook], None]], None]
+Recoverer = Callable[[Channel, int, int, Deliver], None]
 
 _NS_PER_MS = 1_000_000
-
-
-class Source(Protocol):
-    """The socket that a frame came from. `data_ns` is when its last data frame came, or 0."""
-
-    data_ns: int
-
-    def accepted(self, request_id: int) -> None:
-        """The exchange accepted a subscription."""
-        ...
-
-    def refused(self, text: str) -> None:
-        """The exchange refused one."""
-        ...
-
-    def leaving(self) -> None:
-        """The exchange is about to close this socket."""
-        ...
+_TYPES = {
+    Trade: topics.TRADES,
+    CandleState: topics.CANDLE_UPDATES,
+    TickerState: topics.TICKER,
+}
+_OF_A_TICKER = (Trade, CandleState, TickerState)
 
 
 class Line:
-    """Thread-safe: sockets, snapshots and the ticker call in from threads of their own.
+    """Thread-safe: sockets, snapshots, recovery and the ticker call in from their threads.
 
     Every method that publishes raises BrokerError when Kafka refuses records for good.
     """
 
     def __init__(
         self,
-        adapter: Adapter,
+        exchange: str,
+        decode: Decode,
+        *,
         units: Iterable[Unit],
         outlet: Outlet,
         rejects: Rejects,
-        fetch: Fetcher,
+        fetch: Fetcher | None = None,
+        recover: Recoverer | None = None,
+        audit_s: float = 600.0,
     ) -> None:
-        self.exchange = adapter.name
+        self.exchange = exchange
         self.units = {unit.channel: unit for unit in units}
-        self.gaps = 0
         self._lock = threading.Lock()
-        self._decode = adapter.decode
+        self._decode = decode
         self._outlet = outlet
         self._rejects = rejects
         self._fetch = fetch
+        self._recover = recover
         self._clock = LineClock()
         self._overlap: Overlap | None = None
-        self._new: Source | None = None
+        self._sources = Sources()
+        self._effects = Effects(
+            exchange,
+            outlet,
+            rejects,
+            self._sources,
+            fetch=self._fetch_book,
+            recover=self._recover_events,
+        )
+        self._run = self._effects.run
+        self._handover = Handover(
+            self.units.values(), self._sources, self._effects, outlet.waited_lately
+        )
+        self._rounds = Rounds(exchange, self._effects, outlet, self._clock, audit_s)
+
+    @property
+    def gaps(self) -> int:
+        """How many gap records were written."""
+        return self._effects.gaps
+
+    def cursor(self) -> str | None:
+        """Up to where a chain's events are written; None where there are none."""
+        with self._lock:
+            cursors = (unit.sync.cursor for unit in self.units.values())
+            return next((cursor for cursor in cursors if cursor is not None), None)
 
     def feed(self, frame: bytes, received_ns: int, source: Source) -> None:
         """Takes one frame. Blocks while Kafka has no room: the socket is not read then."""
@@ -87,13 +118,34 @@ class Line:
             outcomes = self._decode(frame, received_ns)
         except DecodeError as error:
             with self._lock:
+                self._handover.meet(source, received_ns)
                 self._rejects.put(frame, error.reason, received_ns)
-                self._disrupt("garbage", received_ns)
+                self._handover.disrupt("garbage", received_ns, source)
             return
         with self._lock:
+            if source is not self._sources.current:
+                self._handover.meet(source, received_ns)
             self._outlet.make_room()
             for outcome in outcomes:
-                self._route(outcome, frame, received_ns, source)
+                if type(outcome) is not ConnectionNumber:
+                    self._route(outcome, frame, received_ns, source)
+                elif self._handover.repeats(outcome.number, received_ns, source):
+                    return
+
+    def feed_page(self, page: Page, received_ns: int, source: Source) -> None:
+        """Takes one page of a poller. Blocks as `feed` does."""
+        received_ms = received_ns // _NS_PER_MS
+        with self._lock:
+            self._handover.meet(source, received_ns)
+            self._outlet.make_room()
+            for unit in self.units.values():
+                sync = unit.sync
+                if not isinstance(sync, EventSync):
+                    continue
+                for event in page.events:
+                    self._run(unit, sync.take(event, received_ms), received_ns)
+                self._run(unit, sync.reached(page.cursor, page.window), received_ns)
+                self._clock.saw(sync.event_ms, received_ms, sync.clock)
 
     def offer(self, book: RestBook) -> None:
         """A book from the REST interface."""
@@ -102,17 +154,21 @@ class Line:
             with self._lock:
                 self._run(unit, unit.sync.offer(book), time.time_ns())
 
+    def fill(self, channel: Channel, events: Events) -> None:
+        """What recovery found, by rising id. Written as `backfill`; no gap says otherwise."""
+        unit = self.units[channel]
+        with self._lock:
+            self._effects.fill(unit, events, time.time_ns())
+
     def disrupted(self, cause: Cause) -> None:
         """The line's only socket is gone."""
         with self._lock:
-            self._disrupt(cause, time.time_ns())
+            self._handover.lost(cause)
 
     def share(self, new: Source) -> None:
         """A second socket is about to be opened (rule 9)."""
         with self._lock:
-            self._new = new
-            for unit in self.units.values():
-                self._run(unit, unit.sync.share(two_sockets=True), time.time_ns())
+            self._handover.share(new)
 
     def overlap(self, overlap: Overlap) -> None:
         """The second socket is accepted: its deliveries are compared from now on."""
@@ -126,24 +182,17 @@ class Line:
             return self._overlap is None or self._overlap.is_done(now_s, settled=settled)
 
     def part(self) -> None:
-        """One socket is left."""
+        """One socket is left: the new one, unless it is gone."""
         with self._lock:
-            self._new = self._overlap = None
-            for unit in self.units.values():
-                self._run(unit, unit.sync.share(two_sockets=False), time.time_ns())
+            self._overlap = None
+            self._handover.part()
 
     def tick(self, now_s: float, watermark_s: float, *, connected: bool) -> None:
         """What the clock demands; skipped while a socket's thread is at work or waits."""
         if not self._lock.acquire(blocking=False):
             return
         try:
-            self._clock.tick(now_s)
-            self._outlet.recover()
-            for unit in self.units.values():
-                if unit.sync.muted and not self._outlet.lossy:
-                    self._run(unit, unit.sync.speak(), time.time_ns())
-                if connected:
-                    self._watermark(unit, now_s, watermark_s)
+            self._rounds.go(self.units.values(), now_s, watermark_s, connected=connected)
         finally:
             self._lock.release()
 
@@ -152,81 +201,70 @@ class Line:
             self._take(Channel(outcome.s, topics.DIFF_DEPTH), outcome, received_ns, source)
         elif isinstance(outcome, BookState):
             channel = Channel(outcome.message.s, outcome.type)
-            self._take(channel, outcome.message, received_ns, source)
-        elif isinstance(outcome, Trade):
-            self._take(Channel(outcome.ticker, topics.TRADES), outcome, received_ns, source)
-        elif isinstance(outcome, CandleState):
-            channel = Channel(outcome.ticker, topics.CANDLE_UPDATES)
             self._take(channel, outcome, received_ns, source)
+        elif isinstance(outcome, BookDelta):
+            channel = Channel(outcome.message.s, topics.DIFF_DEPTH)
+            self._take(channel, outcome, received_ns, source)
+        elif isinstance(outcome, _OF_A_TICKER):
+            channel = Channel(outcome.ticker, _TYPES[type(outcome)])
+            self._take(channel, outcome, received_ns, source)
+        elif isinstance(outcome, LastTrade):
+            self._name(outcome, received_ns)
         elif isinstance(outcome, Accepted):
-            source.accepted(outcome.request_id)
+            source.accepted(outcome.names)
         elif isinstance(outcome, Refused):
             source.refused(outcome.text)
         elif isinstance(outcome, Leaving):
             source.leaving()
-        else:
+        elif isinstance(outcome, Unknown):
             self._rejects.put(frame, outcome.reason, received_ns)
 
-    def _take(self, channel: Channel, event: object, received_ns: int, source: Source) -> None:
+    def _take(
+        self,
+        channel: Channel,
+        event: DepthUpdate | BookState | BookDelta | Trade | CandleState | TickerState,
+        received_ns: int,
+        source: Source,
+    ) -> None:
         unit = self.units.get(channel)
         if unit is None:
             self._rejects.put(codec.encode(event), "nobody asked for this", received_ns)
             return
         source.data_ns = received_ns
         if self._overlap is not None:
-            self._overlap.delivered(channel, by_new=source is self._new)
+            self._overlap.delivered(channel, by_new=source is self._sources.new)
         received_ms = received_ns // _NS_PER_MS
         sync = unit.sync
-        self._run(unit, sync.take(event, received_ms), received_ns)
+        if sync.single:
+            emissions = self._handover.take(unit, event, received_ms, source)
+        else:
+            emissions = sync.take(event, received_ms)
+        if emissions:
+            unit.watch.arrived_ns = received_ns
+            self._run(unit, emissions, received_ns)
+        elif isinstance(event, BookState):
+            self._answer(unit)
         self._clock.saw(sync.event_ms, received_ms, sync.clock)
 
-    def _run(self, unit: Unit, emissions: Emissions, received_ns: int) -> None:
-        for number, emission in enumerate(emissions):
-            if isinstance(emission, Write):
-                if not self._outlet.send(unit, emission, received_ns) and not isinstance(
-                    emission.message, Gap
-                ):
-                    self._mute(unit, emissions[number:], received_ns)
-                    return
-                if isinstance(emission.message, Gap):
-                    self._count_gap(emission.message, unit)
-            elif isinstance(emission, Fetch):
-                self._fetch(emission.ticker, self.offer)
-            else:
-                self._rejects.put(codec.encode(emission.event), emission.reason, received_ns)
-
-    def _mute(self, unit: Unit, lost: Emissions, received_ns: int) -> None:
-        unsent = [emission for emission in lost if isinstance(emission, Write)]
-        self._run(unit, unit.sync.overflow(unsent), received_ns)
-        self._run(unit, [e for e in lost if not isinstance(e, Write)], received_ns)
-
-    def _disrupt(self, cause: Cause, received_ns: int) -> None:
-        if self._outlet.waited_lately():
-            cause = "backpressure"
-        for unit in self.units.values():
-            self._run(unit, unit.sync.disrupted(cause), received_ns)
-
-    def _watermark(self, unit: Unit, now_s: float, watermark_s: float) -> None:
+    def _name(self, last: LastTrade, received_ns: int) -> None:
+        """That there is no trade beyond our last is no life, but says that silence is true."""
+        unit = self.units.get(Channel(last.ticker, topics.TRADES))
+        if unit is None:
+            return
         sync = unit.sync
-        if now_s < unit.watermark_due_s or not sync.settled:
-            return
-        complete_ms = max(sync.event_ms, self._clock.complete_ms(sync.clock, now_s))
-        if complete_ms <= unit.watermark_ms:
-            return
-        mark = Watermark(complete_ms, unit.channel.ticker, self.exchange)
-        if self._outlet.send(unit, Write(mark, complete_ms), time.time_ns()):
-            sync.event_ms = unit.watermark_ms = complete_ms
-            unit.watermark_due_s = now_s + watermark_s
+        self._run(unit, sync.newest(last.id, received_ns // _NS_PER_MS), received_ns)
+        if isinstance(sync, TradeSync) and last.id == sync.last and not sync.skipped:
+            self._answer(unit)
 
-    def _count_gap(self, gap: Gap, unit: Unit) -> None:
-        self.gaps += 1
-        log.event(
-            "capture.gap",
-            level="warning",
-            exchange=self.exchange,
-            ticker=unit.channel.ticker,
-            type=unit.channel.type,
-            cause=gap.cause,
-            first=gap.first,
-            last=gap.last,
-        )
+    def _answer(self, unit: Unit) -> None:
+        if unit.watch.is_doubted:
+            unit.watch.answered()
+            unit.asked = 0
+
+    def _fetch_book(self, ticker: str) -> None:
+        if self._fetch is not None:
+            self._fetch(ticker, self.offer)
+
+    def _recover_events(self, channel: Channel, first: int, last: int) -> None:
+        if self._recover is not None:
+            self._recover(channel, first, last, self.fill)

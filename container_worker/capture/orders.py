@@ -1,16 +1,25 @@
 """From what streams wish to what is captured: one unit a channel (rule 18)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from container_worker.exchanges.adapter import Adapter, Channel
 from container_worker.streams_file import Wish
 from marketdata.errors import UnknownTicker
 from marketdata.instruments import Instrument
-from marketdata.topics import CANDLE_UPDATES, DEPTH_SNAPSHOTS, DIFF_DEPTH, TRADES
+from marketdata.topics import (
+    CANDLE_UPDATES,
+    CONTRACT_EVENTS,
+    DEPTH_SNAPSHOTS,
+    DIFF_DEPTH,
+    TICKER,
+    TRADES,
+)
 
 _CHANNEL_OF_TYPE = {
     TRADES: "prices",
+    TICKER: "prices",
+    CONTRACT_EVENTS: "events",
     CANDLE_UPDATES: "candles",
     DIFF_DEPTH: "depth",
     DEPTH_SNAPSHOTS: "depth",
@@ -46,7 +55,7 @@ def wanted_by(wishes: Iterable[Wish], exchange: str) -> dict[Channel, list[str]]
 
 
 def find_instruments(
-    adapter: Adapter, listed: Mapping[str, Instrument], channels: Iterable[Channel]
+    adapter: Adapter, listed: Mapping[str, Instrument], channels: Sequence[Channel]
 ) -> dict[str, Instrument]:
     """The instruments of the channels, by ticker, with what clients can have of them.
 
@@ -70,6 +79,20 @@ def find_instruments(
         )
         for ticker, wanted in types.items()
     }
+
+
+def make_instruments(adapter: Adapter, channels: Sequence[Channel]) -> dict[str, Instrument]:
+    """As `find_instruments`, for an exchange without a list: its names have a form.
+
+    Raises:
+        UnknownTicker: one sentence that names all tickers which cannot be one of it.
+    """
+    listed = {}
+    for channel in channels:
+        made = adapter.instrument(channel.ticker) if adapter.instrument else None
+        if made is not None:
+            listed[channel.ticker] = made
+    return find_instruments(adapter, listed, channels)
 
 
 def _sentence(exchange: str, unknown: list[str], listed: Mapping[str, Instrument]) -> str:

@@ -3,13 +3,17 @@
 Used for REST answers and for the upgrade of a WebSocket alike.
 """
 
+import math
 import socket
 import ssl
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from container_worker.exchanges.adapter import Adapter
 from marketdata.errors import (
+    BadCredential,
     ExchangeError,
     ExchangeUnavailable,
     RateLimited,
@@ -23,12 +27,15 @@ _LONGEST_PAUSE_S = 3 * 86_400
 def of_status(
     adapter: Adapter, url: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> ExchangeError:
-    """The error for an HTTP status that is no success; header names are lower-case."""
+    """The error for an HTTP status that is no success; header names are lower-case.
+
+    A `Retry-After` counts from now, in seconds or as a date (RFC 9110, 10.2.3).
+    """
     host = urlsplit(url).netloc
     if status == 451:
         return RestrictedLocation(adapter.restricted)
     if status in {418, 429}:
-        pause = _retry_after_s(headers)
+        pause = _retry_after_s(headers, time.time(), _FIRST_PAUSE_S)
         did = "has banned this address" if status == 418 else "limits the rate of this address"
         return RateLimited(
             f"{adapter.name} {did} (HTTP {status} from {host}): trying again in {pause} s",
@@ -36,13 +43,19 @@ def of_status(
         )
     said = " ".join(body[:200].decode("utf-8", "replace").split())
     said = f": {said}" if said else ""
+    if status == 401:
+        refused = f"{host} does not accept the credential (HTTP 401){said}"
+        return BadCredential(adapter.unauthorized or refused)
     if status == 403:
         return ExchangeUnavailable(
             f"{host} forbids the request (HTTP 403): a firewall of {adapter.name} or a proxy "
             f"on the way blocks this address{said}"
         )
     if status >= 500:
-        return ExchangeUnavailable(f"{host} failed (HTTP {status}){said}")
+        return ExchangeUnavailable(
+            f"{host} failed (HTTP {status}){said}",
+            retry_after_s=_retry_after_s(headers, time.time(), 0),
+        )
     return ExchangeError(f"{host} refused the request (HTTP {status}){said}")
 
 
@@ -68,7 +81,16 @@ def of_network(url: str, error: OSError) -> ExchangeUnavailable:
     return ExchangeUnavailable(text)
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> int:
+def _retry_after_s(headers: Mapping[str, str], now_s: float, otherwise: int) -> int:
     text = headers.get("retry-after", "")
-    seconds = int(text) if text.isdecimal() else _FIRST_PAUSE_S
+    if not text:
+        return otherwise
+    if text.isdecimal():
+        seconds = int(text)
+    else:
+        try:
+            until = parsedate_to_datetime(text)
+        except ValueError:
+            return otherwise
+        seconds = math.ceil(until.timestamp() - now_s)
     return max(1, min(seconds, _LONGEST_PAUSE_S))

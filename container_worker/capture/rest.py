@@ -1,4 +1,4 @@
-"""GET requests to one exchange, within its budget.
+"""Requests to one exchange, within its budget.
 
 RestRequest ─► budget ─► HTTP ─► body, or one of our errors
 """
@@ -20,7 +20,7 @@ _LARGEST_BODY = 64 * 1024 * 1024
 
 
 class RestClient:
-    """Used by one thread at a time; waits for the budget before it sends."""
+    """Waits for the budget before it sends; safe to be used by several threads."""
 
     def __init__(
         self, adapter: Adapter, base_url: str, timeout_s: float, stop: threading.Event
@@ -29,27 +29,34 @@ class RestClient:
         self._base = base_url
         self._timeout_s = timeout_s
         self._stop = stop
-        self._budget = WeightBudget(adapter.limits.weight_per_minute)
+        limits = adapter.limits
+        self._budget = WeightBudget(limits.weight_per_minute, limits.weight_burst)
+        self._spending = threading.Lock()
         self._tls = ssl.create_default_context()
 
     def get(self, request: RestRequest) -> bytes:
         """The body of a successful answer.
 
         Raises:
-            RestrictedLocation, RateLimited, ExchangeUnavailable, ExchangeError.
+            RestrictedLocation, RateLimited, BadCredential, ExchangeUnavailable, ExchangeError.
         """
-        while wait_s := self._budget.wait_s(request.weight, time.monotonic()):
+        while wait_s := self._wait_s(request.weight):
             if self._stop.wait(wait_s):
                 raise ExchangeUnavailable("the process is ending")
-        url = self._base + request.path
         try:
-            return self._fetch(url)
+            return self._fetch(self._base + request.path, request)
         except RateLimited as error:
-            self._budget.close(error.retry_after_s, time.monotonic())
+            with self._spending:
+                self._budget.close(error.retry_after_s, time.monotonic())
             raise
 
-    def _fetch(self, url: str) -> bytes:
-        asked = urllib.request.Request(url, headers={"User-Agent": "tapedeck"})  # noqa: S310 - settings allow http(s) only
+    def _wait_s(self, weight: int) -> float:
+        with self._spending:
+            return self._budget.wait_s(weight, time.monotonic())
+
+    def _fetch(self, url: str, request: RestRequest) -> bytes:
+        headers = {"User-Agent": "tapedeck", **dict(request.headers)}
+        asked = urllib.request.Request(url, request.body, headers)  # noqa: S310 - settings allow http(s) only
         try:
             with urllib.request.urlopen(  # noqa: S310
                 asked, timeout=self._timeout_s, context=self._tls
@@ -74,7 +81,8 @@ class RestClient:
     def _observe(self, headers: Mapping[str, str]) -> None:
         used = self._adapter.used_weight(headers)
         if used is not None:
-            self._budget.observe(used, time.monotonic())
+            with self._spending:
+                self._budget.observe(used, time.monotonic())
 
 
 def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

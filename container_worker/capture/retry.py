@@ -3,14 +3,14 @@
 | error | pause |
 | --- | --- |
 | RestrictedLocation (451) | `Timing.restricted`: permanent for this address |
-| RateLimited (418, 429) | what the exchange asked for, and never less than the backoff |
+| RateLimited (418, 429), or a 5xx with Retry-After | what the exchange asked for, and jitter |
 | anything else | between 0 and the capped exponential (full jitter) |
 """
 
 import random
 
 from container_worker.capture.timing import Timing
-from marketdata.errors import RateLimited, RestrictedLocation
+from marketdata.errors import ExchangeUnavailable, RateLimited, RestrictedLocation
 
 _MOST_DOUBLINGS = 16
 
@@ -24,6 +24,6 @@ def pause_s(
     doublings = min(attempt, _MOST_DOUBLINGS)
     cap = min(timing.backoff_cap, timing.backoff_base * 2**doublings)
     jitter = chance.uniform(0.0, cap)
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | ExchangeUnavailable):
         return error.retry_after_s + jitter
     return jitter

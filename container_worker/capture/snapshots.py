@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from container_worker.capture.retry import pause_s
 from container_worker.capture.timing import Timing
-from container_worker.exchanges.adapter import Adapter, RestRequest
+from container_worker.exchanges.adapter import RestBooks, RestRequest
 from container_worker.exchanges.outcomes import RestBook
 from marketdata.errors import (
     DecodeError,
@@ -34,7 +34,8 @@ class Snapshots(threading.Thread):
 
     def __init__(
         self,
-        adapter: Adapter,
+        name: str,
+        books: RestBooks,
         get: Callable[[RestRequest], bytes],
         *,
         report: Callable[[TapedeckError, tuple[str, ...]], None],
@@ -42,8 +43,8 @@ class Snapshots(threading.Thread):
         timing: Timing,
         chance: random.Random,
     ) -> None:
-        super().__init__(name=f"{adapter.name}-snapshots", daemon=True)
-        self._adapter = adapter
+        super().__init__(name=f"{name}-snapshots", daemon=True)
+        self._books = books
         self._get = get
         self._report = report
         self._fail = fail
@@ -92,8 +93,8 @@ class Snapshots(threading.Thread):
 
     def _fetch(self, ticker: str, attempt: int, deliver: Deliver) -> None:
         try:
-            body = self._get(self._adapter.snapshot_request(ticker))
-            book = self._adapter.decode_snapshot(body, ticker)
+            body = self._get(self._books.request(ticker))
+            book = self._books.decode(body, ticker)
         except (ExchangeError, DecodeError) as error:
             self._retry(ticker, attempt, deliver, error)
             return

@@ -9,16 +9,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from container_worker import log
 from container_worker.capture.desk import Desk, Surroundings
+from container_worker.capture.last_known import LastKnown
 from container_worker.capture.orders import Order, channels_of, wanted_by
 from container_worker.capture.ports import Producer
+from container_worker.capture.reach import Reach
 from container_worker.capture.timing import Timing
-from container_worker.exchanges import REGISTRY
-from container_worker.exchanges.adapter import Channel, Endpoints
+from container_worker.exchanges.adapter import Channel
 from container_worker.streams_file import Wish
 from container_worker.telemetry import Telemetry
 from marketdata.errors import (
@@ -48,11 +50,13 @@ class Form:
     """In what the two forms of capture differ (design.md §5).
 
     `topic_of` maps a type to its topic. `fatal` says which troubles end the process.
-    `listed` takes the instruments once they are known.
+    `listed` takes the instruments once they are known. For the others see `Surroundings`.
     """
 
     topic_of: Callable[[str], str]
     rejects_topic: str | None
+    history_topic: str | None
+    last_known: Mapping[tuple[str, Channel], LastKnown]
     fatal: Callable[[TapedeckError], bool]
     listed: Callable[[Iterable[Instrument]], None]
 
@@ -64,7 +68,7 @@ class Stage:
         self,
         producer: Producer,
         streams: Sequence[Stream],
-        endpoints: Mapping[str, Endpoints],
+        reach: Mapping[str, Reach],
         form: Form,
         *,
         timing: Timing,
@@ -80,7 +84,7 @@ class Stage:
         self._ended = threading.Event()
         self._failure: TapedeckError | None = None
         self._troubles: dict[str, float] = {}
-        self._desks = self._make_desks(endpoints)
+        self._desks = self._make_desks(reach)
 
     def run(self) -> int:
         """Captures until `stop` or `finish`; the exit code.
@@ -102,13 +106,15 @@ class Stage:
             raise
         return self._drain()
 
-    def _make_desks(self, endpoints: Mapping[str, Endpoints]) -> list[Desk]:
+    def _make_desks(self, reach: Mapping[str, Reach]) -> list[Desk]:
         around = Surroundings(
             producer=self._producer,
             epoch=time.time_ns() // 1_000_000,
             rejects_topic=self._form.rejects_topic,
+            history_topic=self._form.history_topic,
             timing=self._timing,
             stop=self._ended,
+            last_known=self._form.last_known,
             report=self._report,
             fail=self._fail,
             listed=self._form.listed,
@@ -116,8 +122,7 @@ class Stage:
         wishes = [stream.wish for stream in self._streams]
         return [
             Desk(
-                REGISTRY[exchange],
-                endpoints[exchange],
+                reach[exchange],
                 self._orders(wanted_by(wishes, exchange)),
                 around,
                 random.Random(),  # noqa: S311 - jitter
@@ -136,10 +141,15 @@ class Stage:
         return orders
 
     def _prepare(self) -> None:
-        """The first try happens before anything starts, so that a bad ticker exits with 2."""
-        for desk in self._desks:
+        """The first try happens before anything starts, so that a bad ticker exits with 2.
+
+        All exchanges at once: one that does not answer holds up no other.
+        """
+        with ThreadPoolExecutor(len(self._desks)) as pool:
+            tries = [(desk, pool.submit(desk.prepare)) for desk in self._desks]
+        for desk, done in tries:
             try:
-                desk.prepare()
+                done.result()
             except UnknownTicker as error:
                 raise InputError(str(error)) from error
             except (ExchangeError, DecodeError) as error:

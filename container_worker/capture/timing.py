@@ -11,7 +11,15 @@ class Timing:
     accept: float = 15.0
     """From the upgrade to the exchange's acceptance of all subscriptions."""
     stall: float = 60.0
-    """A socket without a data frame for so long is dead: pings are no life.."""
+    """A socket without a data frame for so long is dead: pings and heartbeats are no life.
+    Each time that a new socket brings no more than a beginning it is twice as long."""
+    stall_most: float = 1800.0
+    silence: float = 10.0
+    """The least silence of one ticker that can count as a stall (capture/liveness.py)."""
+    audit: float = 600.0
+    """How often a book whose losses do not show is stated anew and compared."""
+    expiry: float = 120.0
+    """How long before a session runs out another one is opened."""
     life_margin: float = 600.0
     """How long before the exchange's own limit a connection is replaced."""
     overlap_least: float = 1.0

@@ -1,24 +1,90 @@
-"""Trades by trade id: `ws_trades` (rule 7)."""
+"""Trades by consecutive trade id: `ws_trades` (rule 7)."""
 
-import msgspec
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from container_worker.capture.emissions import Emissions, Write, gap
-from container_worker.capture.unit_sync import NumberedSync
+from container_worker.capture.emissions import Emissions, Recover, Write, gap
+from container_worker.capture.numbered_sync import NumberedSync
+from container_worker.capture.price_update import price_update
 from container_worker.exchanges.outcomes import Trade
 from marketdata.book import Step
-from marketdata.messages import NULL, PriceUpdate
-from marketdata.times import iso_ms
+from marketdata.messages import Gap, PriceUpdate
+
+if TYPE_CHECKING:
+    from container_worker.capture.last_known import LastKnown
+
+MOST_RECOVERED = 100_000
+"""Of a larger hole only the newest trades are asked for; the gap names all of them."""
+BELIEVED_AFTER_MS = 500
+"""A trade may be so much later than the message that names it as the last one."""
 
 
 class TradeSync(NumberedSync[Trade]):
-    """Publishes every trade once, in order of id; a hole is a gap that is closed at once."""
+    """Publishes every trade once, in order of id; a hole is a gap that is closed at once.
 
-    def __init__(self, exchange: str, ticker: str, symbol: str) -> None:
-        super().__init__(exchange, ticker)
+    It begins after the last trade that the topic has, so that a restart shows its own hole.
+    With `recovers` each hole is also asked for (`Recover`); what comes back goes to `fill`.
+    `skipped`: the last id is that of a trade which was named and did not come.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        ticker: str,
+        symbol: str,
+        last: "LastKnown | None" = None,
+        *,
+        recovers: bool = False,
+    ) -> None:
+        super().__init__(exchange, ticker, last)
+        self.skipped = False
         self._symbol = symbol
+        self._recovers = recovers
+        self._named: tuple[int, int] | None = None
+        if last is not None and isinstance(last.id, int):
+            self.last = last.id
+            self._cause = "restart"
+
+    def newest(self, id_: int, received_ms: int) -> Emissions:
+        """The exchange names its newest trade (`LastTrade`).
+
+        Without a trade before it this is where counting begins. Later, one that was not told
+        is a hole as soon as another such message comes and the trade still has not.
+        """
+        if not self.settled:
+            return []
+        if self.last is None:
+            self.last = id_
+            return []
+        if id_ <= self.last:
+            self._named = None
+            return []
+        if self._named is None or self._named[0] <= self.last:
+            self._named = (id_, received_ms)
+            return []
+        named, named_ms = self._named
+        if id_ < named or received_ms - named_ms < BELIEVED_AFTER_MS:
+            return []
+        hole = self._missing((self.last + 1, named), max(self._since_ms, received_ms))
+        self.last, self.skipped, self._cause = named, True, None
+        self._named = (id_, received_ms) if id_ > named else None
+        return self._told(hole)
+
+    def fill(self, events: Sequence[Trade]) -> list[Write]:
+        """Records of trades that were recovered; changes nothing else."""
+        return [Write(self._record(event), event.id) for event in events]
+
+    def speak(self) -> Emissions:
+        """As all numbered units, and the hole is asked for."""
+        out = super().speak()
+        for emission in list(out):
+            if isinstance(emission, Write) and isinstance(emission.message, Gap):
+                out += self._recover(emission.message)
+        return out
 
     def _span(self, event: Trade) -> tuple[int, int]:
-        return event.id, event.id
+        id_ = int(event.id)
+        return id_, id_
 
     def _time(self, event: Trade) -> int:
         return event.time_ms
@@ -26,21 +92,21 @@ class TradeSync(NumberedSync[Trade]):
     def _advance(self, event: Trade, step: Step) -> Emissions:
         out: Emissions = []
         if step.missing is not None:
-            out.append(gap(self._missing(step.missing, event.time_ms)))
-        out.append(Write(self._price_update(event), event.id))
-        self.last = step.last
+            out += self._told(self._missing(step.missing, event.time_ms))
+        out.append(Write(self._record(event), event.id))
+        self.last, self.skipped = step.last, False
         self.event_ms = max(self.event_ms, event.time_ms)
+        self.clock = event.clock
         self._cause = None
         return [] if self.muted else out
 
-    def _price_update(self, trade: Trade) -> PriceUpdate:
-        return PriceUpdate(
-            symbol=self._symbol,
-            price=msgspec.Raw(trade.price.encode()),
-            volume=NULL,
-            timestamp=iso_ms(trade.time_ms),
-            source=self.exchange,
-            trade_id=trade.id,
-            quantity=msgspec.Raw(trade.quantity.encode()),
-            side=trade.side,
-        )
+    def _told(self, hole: Gap) -> Emissions:
+        return [gap(hole), *self._recover(hole)]
+
+    def _recover(self, hole: Gap) -> Emissions:
+        if not self._recovers or hole.first is None or hole.last is None:
+            return []
+        return [Recover(max(hole.first, hole.last - MOST_RECOVERED + 1), hole.last)]
+
+    def _record(self, trade: Trade) -> PriceUpdate:
+        return price_update(trade, self._symbol, self.exchange)

@@ -2,18 +2,19 @@
 
 No socket, no clock, no thread: times are arguments. One subclass for each kind of stream.
 
-    event ─► clock guard (rule 10) ─► follow (rule 7) ─► Write, Fetch, Refuse
+    event ─► clock guard (rule 10) ─► follow (rule 7) ─► Write, Fetch, Recover, Restate, Refuse
 """
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from container_worker.capture.clock_guard import AN_HOUR_MS, ClockGuard
-from container_worker.capture.emissions import Emissions, Event, Refuse, Write, gap
-from container_worker.capture.held_back import HeldBack
+from container_worker.capture.emissions import Emissions, Event, Refuse, Restate, Write, gap
 from container_worker.exchanges.outcomes import Clock
-from marketdata.book import Step, Verdict, follow
 from marketdata.messages import Cause, Gap
+
+if TYPE_CHECKING:
+    from container_worker.capture.last_known import LastKnown
 
 E = TypeVar("E", bound=Event)
 
@@ -22,17 +23,25 @@ class UnitSync:
     """What all capture units have in common.
 
     `event_ms` is the time up to which everything was written: the highest event or watermark.
-    `muted` says that records are lost for want of room, until `speak` (rule 5).
+    `muted` says that records are lost for want of room, until `speak` (rule 5). `clock` is
+    whose time the last event had. `ours`: the ids are capture's own (rule 7).
+
+    A unit that is `single` cannot merge what two sockets bring: it takes from one of them, and
+    `on_new` says that it is the second.
     """
 
     clock: Clock = "exchange"
+    ours = False
+    single = False
+    on_new = False
 
-    def __init__(self, exchange: str, ticker: str) -> None:
+    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
         self.exchange = exchange
         self.ticker = ticker
         self.event_ms = 0
         self.muted = False
         self.repeats = 0
+        self._known_ms = 0 if last is None else last.event_ms
         self._cause: Cause | None = None
 
     @property
@@ -40,14 +49,53 @@ class UnitSync:
         """Whether all that was received has been written, so that a watermark is true."""
         return not self.muted
 
+    @property
+    def cursor(self) -> str | None:
+        """Where a chain's next question begins, for the watermark (rule 17)."""
+        return None
+
+    @property
+    def _since_ms(self) -> int:
+        """The time up to which everything is known to be written, by us or before us."""
+        return self.event_ms or self._known_ms
+
+    def newest(self, id_: int, received_ms: int) -> Emissions:
+        """The exchange names its newest event, without telling it (`LastTrade`)."""
+        del id_, received_ms
+        return []
+
+    def fill(self, events: Sequence[Any]) -> list[Write]:
+        """The records of what was recovered; changes nothing else."""
+        raise NotImplementedError
+
+    def take_new(self, event: Any, received_ms: int) -> Emissions:
+        """What the second socket brings to a `single` unit that is not `on_new`."""
+        del event, received_ms
+        raise NotImplementedError
+
+    def lost_new(self) -> None:
+        """The second socket may have lost something before this unit went over to it."""
+
     def disrupted(self, cause: Cause) -> Emissions:
         """Something may be missing from now on, for this reason."""
         self._cause = cause
         return []
 
-    def share(self, *, two_sockets: bool) -> Emissions:
-        """Two sockets feed this unit from now on, or one again (rule 9)."""
-        del two_sockets
+    def stalled(self) -> Emissions:
+        """It has been silent for longer than its pace allows: is it still subscribed?"""
+        return [Restate()]
+
+    def audit(self, now_s: float, audit_s: float) -> Emissions:
+        """What the clock demands; `audit_s` is the time between two tests of a book."""
+        del now_s, audit_s
+        return []
+
+    def share(self, *, two_sockets: bool, new_stays: bool = True, now_ms: int = 0) -> Emissions:
+        """Two sockets feed this unit from now on, or one again (rule 9).
+
+        `new_stays` says which of the two is left; `now_ms` is of the clock of receipt.
+        """
+        del two_sockets, new_stays, now_ms
         return []
 
     def overflow(self, unsent: Sequence[Write]) -> Emissions:
@@ -61,15 +109,15 @@ class UnitSync:
     def _gap(
         self, first: int | None, last: int | None, cause: Cause, from_ms: int, to_ms: int | None
     ) -> Gap:
-        known_ms = self.event_ms if to_ms is None else to_ms
+        known_ms = self._since_ms if to_ms is None else to_ms
         return Gap(known_ms, self.ticker, self.exchange, first, last, cause, from_ms, to_ms)
 
 
 class GuardedSync(UnitSync, Generic[E]):
     """A unit whose events carry the exchange's time, which may be wrong (rule 10)."""
 
-    def __init__(self, exchange: str, ticker: str) -> None:
-        super().__init__(exchange, ticker)
+    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
+        super().__init__(exchange, ticker, last)
         self._guard: ClockGuard[E] = ClockGuard()
 
     @property
@@ -92,76 +140,55 @@ class GuardedSync(UnitSync, Generic[E]):
         ready, refused = self._guard.admit(event, event_ms, known_ms)
         out: Emissions = []
         if refused is not None:
-            self._cause = "clock"
             ahead_s = (self._time(refused) - known_ms) // 1000
             out.append(Refuse(refused, f"its time is {ahead_s} s ahead of the ticker's last"))
+            out += self.disrupted("clock")
         for admitted in ready:
             out += self._accept(admitted)
         return out
 
 
-class NumberedSync(GuardedSync[E]):
-    """A unit whose events carry ids without holes: books by deltas, trades."""
+class UnnumberedSync(UnitSync):
+    """A unit whose ids show no loss: whatever may have lost something is an open gap at once.
 
-    def __init__(self, exchange: str, ticker: str) -> None:
-        super().__init__(exchange, ticker)
-        self.last: int | None = None
-        self._held: HeldBack[E] = HeldBack()
-        self._lost: Gap | None = None
+    The next event closes it. A restart is such a gap too, from what the topic had last.
+    """
 
-    @property
-    def settled(self) -> bool:
-        """As for all guarded units, and nothing is ahead of the other socket."""
-        return super().settled and not self._held
+    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
+        super().__init__(exchange, ticker, last)
+        self._open: Gap | None = None
+        if self._known_ms:
+            self._open = self._gap(None, None, "restart", self._known_ms, None)
 
-    def _span(self, event: E) -> tuple[int, int]:
-        raise NotImplementedError
+    def disrupted(self, cause: Cause) -> Emissions:
+        """Opens the gap, unless it is open or nothing was ever told."""
+        if self._open is not None or not self.event_ms:
+            return []
+        self._open = self._gap(None, None, cause, self.event_ms, None)
+        return [gap(self._open)]
 
-    def _advance(self, event: E, step: Step) -> Emissions:
-        raise NotImplementedError
-
-    def share(self, *, two_sockets: bool) -> Emissions:
-        """While two sockets are open, what runs ahead waits for the other one."""
-        self._held.open = two_sockets
-        out: Emissions = []
-        while not two_sockets and (event := self._held.next(self.last or 0, force=True)):
-            out += self._accept(event)
-        return out
+    def stalled(self) -> Emissions:
+        """Nothing else would show what did not come, so that it is a gap."""
+        return [*self.disrupted("stall"), Restate()]
 
     def overflow(self, unsent: Sequence[Write]) -> Emissions:
-        """Goes silent; the open gap begins with the first id that was not published."""
+        """Goes silent; the gap is open until the first event after `speak`."""
+        del unsent
         self.muted = True
-        first = next((id_ for write in unsent if (id_ := self._first_id(write))), None)
-        self._lost = self._gap(first, None, "backpressure", self.event_ms, None)
-        return [gap(self._lost)]
+        from_ms = self._since_ms if self._open is None else self._open.from_
+        self._open = self._gap(None, None, "backpressure", from_ms, None)
+        return [gap(self._open)]
 
     def speak(self) -> Emissions:
-        """Closes the gap that `overflow` opened."""
-        lost, self._lost, self.muted = self._lost, None, False
-        if lost is None:
-            return []
-        last = self.last if lost.first is not None else None
-        return [gap(self._gap(lost.first, last, "backpressure", lost.from_, self.event_ms))]
+        """The next event closes the gap."""
+        self.muted = False
+        return []
 
-    def _first_id(self, write: Write) -> int | None:
-        return write.id if isinstance(write.id, int) else None
-
-    def _accept(self, event: E) -> Emissions:
-        first, final = self._span(event)
-        step = follow(self.last, first, final)
-        if step.verdict is Verdict.DROP:
-            self.repeats += 1
+    def _close(self, event_ms: int) -> Emissions:
+        """The end of an open gap, before the event that shows it; nothing while muted."""
+        lost = self._open
+        if lost is None or self.muted:
             return []
-        if step.verdict is Verdict.GAP and self._held.add(first, final, event):
-            return []
-        out = self._advance(event, step)
-        while self._held and (waiting := self._held.next(step.last)):
-            first, final = self._span(waiting)
-            step = follow(self.last, first, final)
-            if step.verdict is not Verdict.DROP:
-                out += self._advance(waiting, step)
-        return out
-
-    def _missing(self, missing: tuple[int, int], event_ms: int) -> Gap:
-        cause = self._cause or "sequence"
-        return self._gap(*missing, cause, self.event_ms, event_ms)
+        self._open = None
+        to_ms = max(event_ms, lost.from_)
+        return [gap(self._gap(lost.first, lost.last, lost.cause, lost.from_, to_ms))]

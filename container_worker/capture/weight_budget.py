@@ -1,14 +1,18 @@
-"""One exchange's request budget, shared by all tickers: a mass resync queues."""
+"""What one exchange bears from one address, shared by all tickers: a mass resync queues."""
 
 _SHARE = 0.8
 """Of what the exchange allows; the rest is for others at the same address."""
 
 
 class WeightBudget:
-    """A token bucket that refills over a minute. Pure: the time is an argument."""
+    """A token bucket: `burst` at once (None: a whole minute's), refilled at `per_minute`.
 
-    def __init__(self, per_minute: int) -> None:
-        self._capacity = per_minute * _SHARE
+    Pure: the time is an argument. Used for REST weight and for connection attempts alike.
+    """
+
+    def __init__(self, per_minute: float, burst: int | None = None) -> None:
+        self._rate = per_minute * _SHARE
+        self._capacity = self._rate if burst is None else max(1.0, burst * _SHARE)
         self._left = self._capacity
         self._at_s: float | None = None
         self._closed_until_s = 0.0
@@ -22,7 +26,7 @@ class WeightBudget:
         if self._left >= weight:
             self._left -= weight
             return 0.0
-        return (weight - self._left) * 60.0 / self._capacity
+        return (weight - self._left) * 60.0 / self._rate
 
     def observe(self, used: int, now_s: float) -> None:
         """The exchange's own count of the running minute, where it is higher than ours."""
@@ -35,6 +39,6 @@ class WeightBudget:
 
     def _refill(self, now_s: float) -> None:
         if self._at_s is not None:
-            self._left += max(0.0, now_s - self._at_s) * self._capacity / 60.0
+            self._left += max(0.0, now_s - self._at_s) * self._rate / 60.0
             self._left = min(self._left, self._capacity)
         self._at_s = now_s

@@ -31,6 +31,12 @@ def seeded_tape():
 
 
 @pytest.fixture(scope="session")
+def exchange_tape():
+    """`exchange_tape(seed, steps)`: the same for other exchanges and for what comes late."""
+    return load("exchange_tape").exchange_tape
+
+
+@pytest.fixture(scope="session")
 def archive_kafka(tmp_path_factory):
     """A broker of our own: these tests make the archived topics anew."""
     with embedded.kafka(tmp_path_factory.mktemp("archive-kafka")) as bootstrap:

@@ -14,6 +14,7 @@ HEADERS = {
     "orderbook": "timestamp,price,lots,total_value,side",
     "prices": "timestamp,symbol,price,quantity,side,trade_id,source",
     "candles": "timestamp,pair,interval,open,high,low,close,volume",
+    "events": "ledger,timestamp,id,contract_id,transaction_hash,type,topics,data",
     "marks": "row,rows,kind,first_id,last_id,cause,from,to",
 }
 
@@ -36,6 +37,7 @@ class Tape:
         self.rng = random.Random(seed)
         self.records = []
         self.lines = {}
+        self.messages = {}
 
     def send(self, topic, key, headers, value):
         self.records.append((topic, key.encode(), headers, value))
@@ -56,6 +58,9 @@ class Tape:
 
 
 class Unit:
+    exchange = "binance"
+    extra = ()
+
     def __init__(self, tape, topic, ticker, stream_type):
         self.tape = tape
         self.topic = topic
@@ -70,9 +75,9 @@ class Unit:
 
     def path(self, time_ms, kind=""):
         day = iso(time_ms)[:10]
-        return f"data/{self.topic}/binance/{day}_{self.ticker}{self.suffix}{kind}.csv"
+        return f"data/{self.topic}/{self.exchange}/{day}_{self.ticker}{self.suffix}{kind}.csv"
 
-    def record(self, message, id_=0, epoch=None, queue="q1"):
+    def record(self, message, id_=0, epoch=None, queue="q1", extra=()):
         value = message if isinstance(message, bytes) else json.dumps(message).encode()
         headers = [
             ("type", self.type.encode()),
@@ -81,8 +86,10 @@ class Unit:
             ("id", str(id_).encode()),
             ("received_ns", str(self.now * 1_000_000).encode()),
             ("time", b"exchange"),
+            *self.extra,
+            *extra,
         ]
-        self.tape.send(self.topic, f"binance:{self.ticker}", headers, value)
+        self.tape.send(self.topic, f"{self.exchange}:{self.ticker}", headers, value)
 
     def tick(self, least=1, most=400):
         self.now += self.tape.rng.randrange(least, most)
@@ -103,12 +110,12 @@ class Unit:
 
     def gap_record(self, first, last, cause, since, until):
         self.record(
-            {"e": "gap", "E": self.now, "s": self.ticker, "x": "binance", "first": first,
+            {"e": "gap", "E": self.now, "s": self.ticker, "x": self.exchange, "first": first,
              "last": last, "cause": cause, "from": since, "to": until}
         )  # fmt: skip
 
     def watermark(self):
-        self.record({"e": "watermark", "E": self.now, "s": self.ticker, "x": "binance"})
+        self.record({"e": "watermark", "E": self.now, "s": self.ticker, "x": self.exchange})
 
 
 class Book(Unit):
@@ -132,6 +139,7 @@ class Book(Unit):
 
     def write(self, message):
         path = self.path(message["E"])
+        self.tape.messages[path] = self.tape.messages.get(path, 0) + 1
         for side, levels in (("BUY", message["b"]), ("SELL", message["a"])):
             for price, lots in levels:
                 total = exact(price, lots)
@@ -139,7 +147,7 @@ class Book(Unit):
 
     def snapshot(self, id_):
         message = {"e": "depthSnapshot", "E": self.now, "s": self.ticker, "u": id_,
-                   "b": self.levels(8), "a": self.levels(8), "x": "binance"}  # fmt: skip
+                   "b": self.levels(8), "a": self.levels(8), "x": self.exchange}  # fmt: skip
         self.record(message, id_)
         rows = len(message["b"]) + len(message["a"])
         told = ("", iso(self.now), iso(self.now))
@@ -151,7 +159,7 @@ class Book(Unit):
         """Sends a delta; the caller knows whether it gives rows."""
         bids, asks = self.levels(6), self.levels(6)
         message = {"e": "depthUpdate", "E": time_ms or self.now, "s": self.ticker, "U": first,
-                   "u": last, "b": bids, "a": asks, "x": "binance"}  # fmt: skip
+                   "u": last, "b": bids, "a": asks, "x": self.exchange}  # fmt: skip
         self.record(message, last, **of_record)
         return message
 

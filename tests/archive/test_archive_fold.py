@@ -50,6 +50,29 @@ def test_every_object_is_what_the_plan_of_the_tape_says(seeded_tape, seed):
     assert len({path.split("/")[-1][:10] for path in objects}) == 2, "the tape crosses midnight"
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_every_exchange_s_objects_are_what_the_plan_says(exchange_tape, seed):
+    tape = exchange_tape(seed, 700)
+    assert_same(fold_all(tape.records), tape.objects())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 600), max_size=30))
+def test_a_restart_in_the_middle_of_what_comes_late_changes_nothing(exchange_tape, seed, cuts):
+    tape = exchange_tape(seed, 500)
+    assert_same(fold_all(tape.records, cuts), tape.objects())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 600)))
+def test_a_doubled_record_of_any_exchange_changes_nothing(exchange_tape, seed, doubled):
+    tape = exchange_tape(seed, 500)
+    records = []
+    for index, record in enumerate(tape.records):
+        records += [record] * (2 if index in doubled else 1)
+    assert_same(fold_all(records), tape.objects())
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sets(st.integers(0, 500), max_size=30))
 def test_a_restart_anywhere_changes_nothing(seeded_tape, seed, cuts):

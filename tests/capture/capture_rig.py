@@ -11,8 +11,10 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 
+from container_worker.capture.reach import Reach
 from container_worker.capture.stage import Form, Stage, Stream
 from container_worker.capture.timing import Timing
+from container_worker.exchanges import REGISTRY
 from container_worker.exchanges.adapter import Endpoints
 from container_worker.settings import QueueSettings
 from container_worker.streams_file import Wish
@@ -187,13 +189,15 @@ class Capture:
         form = Form(
             topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
             rejects_topic="rejects",
+            history_topic=None,
+            last_known={},
             fatal=fatal,
             listed=lambda _instruments: None,
         )
         self.stage = Stage(
             self.producer,
             [Stream(wish, Telemetry(self.producer, queue, "test", units))],
-            {"binance": Endpoints(exchange.ws, exchange.rest)},
+            {"binance": Reach(REGISTRY["binance"], Endpoints(exchange.ws, exchange.rest))},
             form,
             timing=timing,
             stop=self.stop,

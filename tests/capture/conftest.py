@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
-spec = importlib.util.spec_from_file_location(
-    "capture_rig", Path(__file__).with_name("capture_rig.py")
-)
-rig = importlib.util.module_from_spec(spec)
-sys.modules["capture_rig"] = rig
-spec.loader.exec_module(rig)
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+rig = _load("capture_rig")
+venues_rig = _load("venues_rig")
 
 RECORDINGS = Path(
     os.environ.get(

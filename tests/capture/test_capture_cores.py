@@ -8,6 +8,7 @@ from capture_rig import FakeProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_worker.capture.candle_sync import CandleSync
 from container_worker.capture.clock_guard import ClockGuard
 from container_worker.capture.emissions import Refuse, Write
 from container_worker.capture.held_back import MOST, HeldBack
@@ -17,14 +18,14 @@ from container_worker.capture.overlap import Overlap
 from container_worker.capture.own_book import OwnBook
 from container_worker.capture.rejects import Rejects
 from container_worker.capture.retry import pause_s
-from container_worker.capture.state_sync import CandleSync, SnapshotSync
+from container_worker.capture.state_sync import SnapshotSync
 from container_worker.capture.timing import Timing
 from container_worker.capture.trade_sync import TradeSync
 from container_worker.capture.watermarks import LineClock
 from container_worker.capture.weight_budget import WeightBudget
 from container_worker.exchanges import REGISTRY
 from container_worker.exchanges.adapter import Channel
-from container_worker.exchanges.outcomes import CandleState, Trade
+from container_worker.exchanges.outcomes import BookState, CandleState, Trade
 from container_worker.streams_file import Wish
 from marketdata.book import Book
 from marketdata.errors import (
@@ -51,7 +52,8 @@ def candle(start, *, event=0, closed=False):
 
 
 def snapshot(last_id, time_ms=NOW_MS):
-    return DepthSnapshot(time_ms, "BTCUSDT", last_id, [("1.0", "1.0")], [], "binance")
+    book = DepthSnapshot(time_ms, "BTCUSDT", last_id, [("1.0", "1.0")], [], "binance")
+    return BookState("ws_depth", "received", book)
 
 
 def messages(emissions):
@@ -113,7 +115,7 @@ def test_the_first_event_of_all_may_be_old_but_not_far_ahead_of_our_clock() -> N
 
 
 def test_a_partial_book_that_is_not_newer_is_dropped() -> None:
-    sync = SnapshotSync("binance", "BTCUSDT", "received")
+    sync = SnapshotSync("binance", "BTCUSDT")
     assert len(sync.take(snapshot(10), NOW_MS)) == 1
     assert sync.take(snapshot(10), NOW_MS) == []
     assert sync.take(snapshot(9), NOW_MS) == []
@@ -121,7 +123,7 @@ def test_a_partial_book_that_is_not_newer_is_dropped() -> None:
 
 
 def test_an_outage_of_partial_books_is_an_open_gap_then_a_closed_one() -> None:
-    sync = SnapshotSync("binance", "BTCUSDT", "received")
+    sync = SnapshotSync("binance", "BTCUSDT")
     assert sync.disrupted("disconnect") == []
     sync.take(snapshot(10), NOW_MS)
     [opened] = messages(sync.disrupted("stall"))

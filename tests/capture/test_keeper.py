@@ -14,7 +14,7 @@ TIMING = Timing(stall=10.0, backoff_base=1.0, backoff_cap=8.0, restricted=900.0)
 class FakeLink:
     def __init__(self):
         self.data_ns = 0
-        self.opened_s = None
+        self.opened_s = self.ends_s = None
         self.is_accepted = self.is_leaving = self.is_gone = self.closed = self.started = False
         self.error = None
         self.cause = "disconnect"
@@ -59,12 +59,14 @@ class FakeLine:
 class World:
     def __init__(self):
         self.line, self.links, self.troubles = FakeLine(), [], []
+        self.wait_s = 0.0
         self.keeper = Keeper(
             self.line,
             self._open,
             life_s=1000.0,
             timing=TIMING,
             chance=random.Random(1),
+            connect_wait_s=lambda _now_s: self.wait_s,
             report=self.troubles.append,
         )
         self.keeper.step(0.0)
@@ -157,6 +159,55 @@ def test_silence_ends_a_socket_with_the_cause_stall(world) -> None:
     old.end()
     world.keeper.step(19.0)
     assert ("disrupted", "stall") in world.line.calls
+
+
+def test_a_socket_that_is_only_quiet_is_given_twice_the_time_each_time(world) -> None:
+    now_s, lives = 1.0, []
+    for number in range(1, 4):
+        link = world.links[-1]
+        link.data_ns = number
+        begun_s = now_s = now_s + 0.1
+        while not link.closed:
+            world.keeper.step(now_s)
+            now_s += 0.5
+        lives.append(round(now_s - begun_s))
+        link.end()
+        world.keeper.step(now_s)
+        now_s = world.keeper._due_s + 0.001
+        world.keeper.step(now_s)
+        world.links[-1].accept(now_s)
+        world.keeper.step(now_s)
+    assert lives == [11, 21, 41]
+
+
+def test_a_socket_that_has_flowed_again_has_the_usual_time(world) -> None:
+    world.keeper._patience_s = 40.0
+    for tenth in range(150):
+        world.links[0].data_ns = tenth + 1
+        world.keeper.step(1.0 + tenth / 10)
+    world.keeper.step(27.0)
+    assert world.links[0].closed
+
+
+def test_a_session_that_runs_out_is_replaced_before(world) -> None:
+    world.links[0].ends_s = 5.0
+    world.keeper.step(4.9)
+    assert len(world.links) == 1
+    world.keeper.step(5.1)
+    assert len(world.links) == 2
+    assert not world.links[0].closed
+
+
+def test_connections_wait_for_the_exchanges_budget(world) -> None:
+    world.wait_s = 3.0
+    world.keeper.replace()
+    world.keeper.step(1.0)
+    assert len(world.links) == 1
+    world.wait_s = 0.0
+    world.keeper.step(3.9)
+    assert len(world.links) == 1
+    world.keeper.step(4.1)
+    assert len(world.links) == 2
 
 
 def test_failures_in_a_row_wait_longer_until_the_first_good_frame(world) -> None:

@@ -43,9 +43,12 @@ class Tape:
         for part in parts:
             self.consumer.position(part)
         self.ticks = {ticker: [] for ticker in self.tickers}
+        self.volumes = {ticker: [] for ticker in self.tickers}
+        self.opaque = set()
 
     def trade(self, ticker, step_ms):
         number = len(self.written[ticker]) + 1
+        id_ = f"f3-{number:d}" if ticker in self.opaque else number
         self.event_ms[ticker] += step_ms
         self.written[ticker].append((number, self.event_ms[ticker]))
         update = PriceUpdate(
@@ -54,15 +57,30 @@ class Tape:
             volume=NULL,
             timestamp=iso_ms(self.event_ms[ticker]),
             source="binance",
-            trade_id=number,
+            trade_id=id_,
             quantity=msgspec.Raw(b"0.10"),
             side="SELL",
         )
-        self.write(ticker, codec.encode(update), number)
+        self.write(ticker, codec.encode(update), id_)
 
-    def write(self, ticker, value, number):
-        base = codec.base_headers("ws_trades", "q", 7)
+    def say(self, ticker, volume, number=0):
+        """The exchange's ticker: its volume, and a price as if of trade `number`."""
+        update = PriceUpdate(
+            symbol=f"{ticker}/USDT",
+            price=msgspec.Raw(b"%d.50" % number),
+            volume=msgspec.Raw(volume),
+            timestamp=iso_ms(self.event_ms[ticker]),
+            source="binance",
+            trade_id="",
+            quantity=NULL,
+            side="",
+        )
+        self.write(ticker, codec.encode(update), number, stream_type="ws_ticker")
+
+    def write(self, ticker, value, number, *, stream_type="ws_trades", more=()):
+        base = codec.base_headers(stream_type, "q", 7)
         headers = codec.record_headers(base, number, time.time_ns(), b"exchange")
+        headers += more
         self.producer.send("prices", value, key=codec.key("binance", ticker), headers=headers)
 
     def read(self):
@@ -71,9 +89,10 @@ class Tape:
                 _, ticker = codec.split_key(record.key)
                 if ticker in self.ticks:
                     tick = codec.decode_tick(record.value)
-                    number = int(dict(record.headers)["id"])
+                    number = int(dict(record.headers)["id"].rsplit(b"-")[-1])
                     assert bytes(tick.price) == b"%d.50" % number
                     self.ticks[ticker].append((number, tick.rates))
+                    self.volumes[ticker].append((number, bytes(tick.volume)))
         return self.ticks
 
     def sent(self, ticker, rate):
@@ -126,9 +145,11 @@ def tape(broker, derive):
 def test_sigkill_at_seeded_moments_loses_no_second_and_sends_nothing_older(
     derive, tape, wait_until
 ):
+    """Half of the tickers number their trades, the ids of the others only tell repeats."""
     seed = 20240809
     print(f"seed {seed}: pytest {__file__} -k sigkill")  # noqa: T201
     rng = random.Random(seed)
+    tape.opaque.update(tape.tickers[::2])
     ended = threading.Event()
 
     def write():
@@ -179,6 +200,40 @@ def test_marks_and_poison_are_passed_over_and_a_tick_comes_within_its_pace(
     wait_until(lambda: tape.read() and 2 in tape.sent(ticker, "250ms"), what="the tick")
     assert time.monotonic() - began < 2
     wait_until(lambda: tape.read() and 1 in tape.sent(ticker, "10s"), what="the closed window")
+
+
+def test_tickers_give_volume_and_what_was_fetched_later_makes_no_tick_and_hides_no_trade(
+    derive, tape, wait_until
+):
+    ticker = tape.tickers[0]
+    tape.written = {ticker: []}
+    derive()
+    tape.say(ticker, b"null", number=7)
+    tape.say(ticker, b'"many"', number=8)
+    wait_until(lambda: tape.read() and 7 in tape.sent(ticker, "1s"), 30, "the ticker's price")
+    tape.trade(ticker, 0)
+    wait_until(tape.complete, 30, "the first trade at both paces")
+    tape.say(ticker, b"98765.4321")
+    for number in (90, 91, 92):
+        late = PriceUpdate(
+            symbol=f"{ticker}/USDT",
+            price=msgspec.Raw(b"%d.50" % number),
+            volume=NULL,
+            timestamp=iso_ms(tape.event_ms[ticker] + 30_000 * number),
+            source="binance",
+            trade_id=number,
+            quantity=msgspec.Raw(b"1"),
+            side="BUY",
+        )
+        tape.write(ticker, codec.encode(late), number, more=[codec.BACKFILL])
+    tape.trade(ticker, 20_000)
+    tape.trade(ticker, 20_000)
+    tape.producer.flush()
+    wait_until(tape.complete, what="the newest trade at both paces")
+    wait_until(lambda: tape.read() and 2 in tape.sent(ticker, "10s"), what="the closed window")
+    assert {number for number, _ in tape.ticks[ticker]} == {7, 1, 2, 3}
+    volumes = dict(tape.volumes[ticker])
+    assert (volumes[7], volumes[2], volumes[3]) == (b"null", b"98765.4321", b"98765.4321")
 
 
 @pytest.mark.soak

@@ -1,12 +1,15 @@
 """Conflation against an independent model: what is sent at each pace, in which order, when."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.codec import HeaderFields
-from marketdata.messages import NULL, PriceUpdate
-from marketdata.ticks import IDLE_MS, PACES_MS, RATES, Conflator, Taken
+from marketdata.errors import DecodeError
+from marketdata.messages import NULL, PriceUpdate, Tick
+from marketdata.tick_key import VOLUME_MS
+from marketdata.ticks import IDLE_MS, PACES_MS, QUIET_MS, RATES, Conflator, Taken
 from marketdata.times import iso_ms
 
 START_MS = 1_700_000_000_000
@@ -25,6 +28,25 @@ def trade(number, event_ms, offset=0):
         side="BUY",
     )
     return Taken(update, event_ms, [("id", b"%d" % number)], offset)
+
+
+def opaque(text, event_ms, received_ns):
+    """A trade of an exchange whose ids only tell repeats."""
+    one = trade(0, event_ms)
+    update = msgspec.structs.replace(one.update, trade_id=text)
+    return one._replace(update=update, headers=[("id", text.encode())], received_ns=received_ns)
+
+
+def sent_tick(rates, event_ms=0, volume=b"null"):
+    """A record of `ticks` as an earlier life wrote it."""
+    return Tick(
+        symbol="BTC/USDT",
+        price=msgspec.Raw(b"1.50"),
+        volume=msgspec.Raw(volume),
+        timestamp=iso_ms(event_ms),
+        source="binance",
+        rates=tuple(rates),
+    )
 
 
 def id_of(due):
@@ -175,7 +197,7 @@ def test_a_crash_anywhere_loses_nothing_and_no_pace_goes_back(steps, crashes):
         durable = keep
         run.conflator = Conflator()
         for key, rate, number, _, _ in run.sent:
-            run.conflator.seed(key, HEADERS._replace(id=str(number)), [rate])
+            run.conflator.seed(key, HEADERS._replace(id=str(number)), sent_tick([rate]), 0, 0)
         position = committed
     run.feed(position, len(run.log))
     run.wait(PACES_MS[-1] + run.polls_ms)
@@ -232,15 +254,15 @@ def test_a_new_epoch_that_is_a_minute_older_is_another_tape():
 
 def test_a_seed_is_void_for_a_new_epoch():
     conflator = Conflator()
-    conflator.seed(b"k", HEADERS._replace(id="1000"), RATES)
+    conflator.seed(b"k", HEADERS._replace(id="1000"), sent_tick(RATES), 0, 0)
     taken(conflator, 3, START_MS, epoch=6)
     assert flushed(conflator) == [(3, RATES)]
 
 
 def test_what_a_seed_says_was_sent_is_not_sent_again():
     conflator = Conflator()
-    conflator.seed(b"k", HEADERS._replace(id="4"), ["250ms"])
-    conflator.seed(b"k", HEADERS._replace(id="3"), ["1s"])
+    conflator.seed(b"k", HEADERS._replace(id="4"), sent_tick(["250ms"]), 0, 0)
+    conflator.seed(b"k", HEADERS._replace(id="3"), sent_tick(["1s"]), 0, 0)
     taken(conflator, 3, START_MS)
     taken(conflator, 4, START_MS + 1)
     assert flushed(conflator) == [(4, ("1s", "10s"))]
@@ -250,12 +272,178 @@ def test_ids_that_are_texts_are_dropped_only_when_they_repeat():
     conflator = Conflator()
     for now_ms, name in enumerate(["b", "b", "a"]):
         assert conflator.fresh(b"k", HEADERS, now_ms)
-        one = trade(0, START_MS)
-        update = msgspec.structs.replace(one.update, trade_id=name)
-        conflator.take(b"k", one._replace(update=update), now_ms)
+        conflator.take(b"k", opaque(name, START_MS, now_ms), now_ms)
     assert conflator.repeated == 1
     [due] = conflator.tick(60_000)
-    assert due.offset == 0
+    assert dict(due.headers)["id"] == b"a"
+
+
+# A tape of text ids: how far event time moves (also back), and who has the same receive time.
+TEXT_STEPS = st.lists(
+    st.tuples(st.integers(-400, 1_500), st.integers(0, 2)), min_size=1, max_size=30
+)
+
+
+@given(TEXT_STEPS, st.data())
+def test_after_a_crash_text_ids_lose_nothing_and_no_pace_goes_back(steps, data):
+    """Whatever event times and frames say, the topic is the order."""
+    log, event_ms, received_ns = [], START_MS, 1
+    for number, (step_ms, later_ns) in enumerate(steps):
+        event_ms, received_ns = event_ms + step_ms, received_ns + later_ns
+        log.append(
+            opaque(f"{number:x}-{number}", event_ms, received_ns)._replace(offset=number)
+        )
+    crash = data.draw(st.integers(0, len(log)), "crash")
+    first, second = Conflator(), Conflator()
+    sent = _lived(first, log[:crash])
+    durable = data.draw(st.integers(0, len(sent)), "acknowledged")
+    done, unsent = sent[:durable], first.oldest_unsent()
+    unacked = [offset for offset, _ in sent[durable:]]
+    begin = min([crash, *unacked, *([] if unsent is None else [unsent])])
+    begin = data.draw(st.integers(0, begin), "commit")
+    for offset, rates in done:
+        headers = HEADERS._replace(
+            type="ws_trades", id=f"{offset:x}-{offset}", received_ns=log[offset].received_ns
+        )
+        second.seed(b"k", headers, sent_tick(rates), 0, offset)
+    again = _lived(second, log[begin:], flush=True)
+    for rate in RATES:
+        offsets = [offset for offset, rates in done + again if rate in rates]
+        assert offsets[-1] == len(log) - 1
+        assert offsets == sorted(set(offsets))
+
+
+@pytest.mark.parametrize(("offset", "received_ns"), [(8, 49), (2, 51)])
+def test_neither_a_clock_that_went_back_nor_a_topic_made_anew_hides_a_text_id(
+    offset, received_ns
+):
+    conflator = Conflator()
+    headers = HEADERS._replace(type="ws_trades", id="a", received_ns=50)
+    conflator.seed(b"k", headers, sent_tick(RATES), START_MS, 7)
+    sent_already = opaque("a", START_MS, 50)._replace(offset=7)
+    for one in (sent_already, opaque("b", START_MS - 9, received_ns)._replace(offset=offset)):
+        assert conflator.fresh(b"k", HEADERS, 0)
+        conflator.take(b"k", one, 0)
+    [due] = conflator.tick(60_000)
+    assert (dict(due.headers)["id"], due.tick.rates) == (b"b", RATES)
+
+
+def _lived(conflator, log, *, flush=False):
+    """What a life sends: (offset, rates), the clock going with the receive time."""
+    sent = []
+    for now_ms, one in enumerate(log):
+        assert conflator.fresh(b"k", HEADERS, now_ms)
+        due = conflator.take(b"k", one, now_ms)
+        sent += [due] if due is not None else []
+    if flush:
+        sent += conflator.tick(10**6)
+    return [(due.offset, due.tick.rates) for due in sent]
+
+
+def said(event_ms, price=b"1.50", volume=b"98.7654", received_ns=0, offset=0):
+    """What a ticker channel says."""
+    update = PriceUpdate(
+        symbol="BTC/USDT",
+        price=msgspec.Raw(price),
+        volume=msgspec.Raw(volume),
+        timestamp=iso_ms(event_ms),
+        source="binance",
+        trade_id="",
+        quantity=NULL,
+        side="",
+    )
+    return Taken(update, event_ms, [("type", b"ws_ticker")], offset, received_ns)
+
+
+def ticked(conflator, *arguments, now_ms=0, **more):
+    assert conflator.fresh(b"k", HEADERS, now_ms)
+    return conflator.take_ticker(b"k", said(*arguments, **more), now_ms)
+
+
+def prices(conflator, now_ms):
+    """Price and volume of what is due by the clock."""
+    return [(bytes(due.tick.price), bytes(due.tick.volume)) for due in conflator.tick(now_ms)]
+
+
+def test_the_tickers_volume_goes_into_the_ticks_of_the_trades():
+    conflator = Conflator()
+    taken(conflator, 1, START_MS)
+    ticked(conflator, START_MS + 5, b"9.99", b"123.40")
+    assert prices(conflator, 60_000) == [(b"1.50", b"123.40")]
+    taken(conflator, 2, START_MS + VOLUME_MS + 4)
+    assert prices(conflator, 120_000) == [(b"1.50", b"123.40")]
+    taken(conflator, 3, START_MS + VOLUME_MS + 5)
+    assert prices(conflator, 180_000) == [(b"1.50", b"null")]
+
+
+def test_the_tickers_price_counts_only_after_a_minute_without_trades():
+    conflator = Conflator()
+    taken(conflator, 1, START_MS)
+    list(conflator.tick(60_000))
+    ticked(conflator, START_MS + QUIET_MS - 1, b"2.00")
+    assert prices(conflator, 120_000) == []
+    ticked(conflator, START_MS + QUIET_MS, b"3.00", b"7")
+    assert prices(conflator, 180_000) == [(b"3.00", b"7")]
+    taken(conflator, 2, START_MS + QUIET_MS + 1)
+    assert prices(conflator, 240_000) == [(b"1.50", b"7")]
+
+
+def test_a_key_without_trades_has_the_tickers_prices_in_the_order_of_their_times():
+    conflator = Conflator()
+    for event_ms, price in ((10, b"1"), (20, b"2"), (20, b"2"), (15, b"9"), (20, b"3")):
+        ticked(conflator, START_MS + event_ms, price)
+    assert conflator.repeated == 2
+    assert prices(conflator, 60_000) == [(b"3", b"98.7654")]
+
+
+def test_a_ticker_does_not_move_the_last_trade_id():
+    conflator = Conflator()
+    one = said(START_MS)
+    update = msgspec.structs.replace(one.update, trade_id=1_000)
+    assert conflator.fresh(b"k", HEADERS, 0)
+    conflator.take_ticker(b"k", one._replace(update=update), 0)
+    taken(conflator, 7, START_MS + 1)
+    assert conflator.repeated == 0
+    assert flushed(conflator) == [(7, RATES)]
+
+
+@pytest.mark.parametrize("volume", [b'"1"', b"[]", b"1e9999", b"NaN", b"\xff"])
+def test_a_ticker_whose_volume_is_no_number_is_refused_and_leaves_the_volume_alone(volume):
+    conflator = Conflator()
+    ticked(conflator, START_MS, b"1", b"5")
+    with pytest.raises(DecodeError):
+        ticked(conflator, START_MS + 1, b"1", volume)
+    assert prices(conflator, 60_000) == [(b"1", b"5")]
+
+
+def test_what_was_fetched_later_is_no_news():
+    conflator = Conflator()
+    taken(conflator, 9, START_MS)
+    assert not conflator.fresh(b"k", HEADERS._replace(epoch=6, backfill=True), 0)
+    assert conflator.late == 1
+    taken(conflator, 10, START_MS + 1)
+    assert flushed(conflator) == [(10, RATES)]
+
+
+def test_a_restart_remembers_the_volume_and_that_there_were_trades():
+    conflator = Conflator()
+    headers = HEADERS._replace(type="ws_trades", id="4", received_ns=50)
+    conflator.seed(b"k", headers, sent_tick(RATES, volume=b"77.0"), START_MS, 7)
+    ticked(conflator, START_MS + 100, b"9", b"null", received_ns=60, offset=8)
+    assert prices(conflator, 60_000) == []
+    taken(conflator, 5, START_MS + 200)
+    assert prices(conflator, 120_000) == [(b"1.50", b"77.0")]
+
+
+def test_a_tickers_tick_that_was_sent_is_not_sent_again_and_hides_no_trade():
+    conflator = Conflator()
+    headers = HEADERS._replace(type="ws_ticker", id="1000000", received_ns=50)
+    conflator.seed(b"k", headers, sent_tick(RATES), START_MS, 7)
+    ticked(conflator, START_MS, b"9", received_ns=50, offset=7)
+    assert prices(conflator, 60_000) == []
+    assert conflator.fresh(b"k", HEADERS, 0)
+    conflator.take(b"k", trade(5, START_MS + 1, offset=8)._replace(received_ns=51), 0)
+    assert prices(conflator, 120_000) == [(b"1.50", b"98.7654")]
 
 
 def test_the_digits_and_the_unknown_volume_are_handed_on():

@@ -30,8 +30,8 @@ def test_the_documents_six_required_variables_are_enough_for_a_job():
     job = settings.read_job(JOB)
     assert job.kafka.bootstrap_servers == "kafka-bootstrap.kafka:9093"
     assert job.kafka.auth == "none"
-    assert job.binance.ws_url == "wss://stream.binance.com:9443/ws"
-    assert job.binance.rest_url == "https://api.binance.com"
+    assert job.exchanges.endpoints["binance"].ws == "wss://stream.binance.com:9443/ws"
+    assert job.exchanges.endpoints["binance"].rest == "https://api.binance.com"
     assert job.queue.control_topic == "queue-control"
     assert job.queue.events_topic == "queue-events"
 

@@ -1,0 +1,194 @@
+"""Makes the lines of one exchange: their units, and what keeps them connected.
+
+orders ─► units ─► Line ─► Keeper ─► a Link (socket) or a Poller (questions) at a time
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from container_worker.capture.hole import Deliver
+from container_worker.capture.keeper import AnyLink, Keeper
+from container_worker.capture.line import Line
+from container_worker.capture.link import Link
+from container_worker.capture.orders import Order
+from container_worker.capture.outlet import Outlet
+from container_worker.capture.poller import Pollers
+from container_worker.capture.reach import Reach
+from container_worker.capture.rejects import Rejects
+from container_worker.capture.snapshots import Deliver as DeliverBook
+from container_worker.capture.timing import Timing
+from container_worker.capture.unit import Unit, make_sync
+from container_worker.capture.watch import Watch
+from container_worker.capture.weight_budget import WeightBudget
+from container_worker.exchanges.adapter import Channel, Get, Socket
+from container_worker.exchanges.outcomes import Outcome
+from container_worker.exchanges.polling import Polling
+from marketdata import codec
+from marketdata.instruments import Instrument
+from marketdata.topics import CANDLE_UPDATES, MINUTE_MS, TRADES
+
+if TYPE_CHECKING:
+    from container_worker.capture.desk import Surroundings
+
+HISTORY = 1_000
+"""Candles of a minute that are fetched where nothing is known: nearly 17 hours."""
+
+
+class Requests(NamedTuple):
+    """The REST side that units may ask; None for what the exchange does not have."""
+
+    get: Get
+    snapshot: Callable[[str, DeliverBook], None] | None
+    recover: Callable[[Channel, int, int, Deliver], None] | None
+
+
+class LineMaker:
+    """One for each desk. `wake` is called when a link has changed."""
+
+    def __init__(
+        self,
+        reach: Reach,
+        instruments: Mapping[str, Instrument],
+        around: "Surroundings",
+        *,
+        chance: random.Random,
+        requests: Requests,
+        wake: Callable[[], None],
+    ) -> None:
+        self._reach = reach
+        self._adapter = reach.adapter
+        self._instruments = instruments
+        self._around = around
+        self._chance = chance
+        self._requests = requests
+        self._wake = wake
+        self._connects = WeightBudget(reach.adapter.limits.connects_per_minute)
+
+    def line(self, orders: Sequence[Order]) -> tuple[Line, Keeper]:
+        """The line of these orders, and its keeper; nothing is connected yet."""
+        adapter, around = self._adapter, self._around
+        line = self._make_line([self._unit(order) for order in orders])
+        keeper = Keeper(
+            line,
+            self._opener(line),
+            life_s=adapter.limits.connection_life_s - around.timing.life_margin,
+            timing=self._patient(around.timing),
+            chance=self._chance,
+            connect_wait_s=partial(self._connects.wait_s, 1),
+            report=lambda error: around.report(adapter.name, error, _tickers(line)),
+        )
+        return line, keeper
+
+    def ask_for_history(self, orders: Sequence[Order]) -> None:
+        """Past candles of tickers whose candles no unit captures, so that no chart is empty."""
+        topic, recover = self._around.history_topic, self._requests.recover
+        is_streamed = CANDLE_UPDATES in self._adapter.numbering
+        if topic is None or recover is None or self._adapter.candles is None or is_streamed:
+            return
+        wanted = [_of_history(order, topic) for order in orders if order.channel.type == TRADES]
+        line = self._make_line([self._unit(order) for order in wanted])
+        last = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS - MINUTE_MS
+        for channel in line.units:
+            known = self._around.last_known.get((self._adapter.name, channel))
+            start = known.candle_start_ms if known else None
+            first = last - (HISTORY - 1) * MINUTE_MS if start is None else start + MINUTE_MS
+            recover(channel, first, last, line.fill)
+
+    def _make_line(self, units: Sequence[Unit]) -> Line:
+        adapter, around, requests = self._adapter, self._around, self._requests
+        return Line(
+            adapter.name,
+            _no_frames if adapter.socket is None else adapter.socket.decode,
+            units=units,
+            outlet=Outlet(around.producer, around.stop, around.timing.room),
+            rejects=Rejects(around.producer, adapter.name, around.rejects_topic),
+            fetch=requests.snapshot,
+            recover=requests.recover,
+            audit_s=around.timing.audit,
+        )
+
+    def _opener(self, line: Line) -> Callable[[], AnyLink]:
+        if self._adapter.socket is not None:
+            return partial(self._link, line, self._adapter.socket)
+        if self._adapter.polling is not None:
+            return self._pollers(line, self._adapter.polling).open
+        raise AssertionError(f"{self._adapter.name} can neither be listened to nor asked")
+
+    def _link(self, line: Line, wire: Socket) -> AnyLink:
+        return Link(
+            self._adapter,
+            wire,
+            wire.url(self._reach.endpoints.ws),
+            list(line.units),
+            open_session=partial(self._reach.session, self._requests.get),
+            feed=line.feed,
+            changed=self._wake,
+            timing=self._around.timing,
+        )
+
+    def _pollers(self, line: Line, polling: Polling) -> Pollers:
+        query = self._reach.query
+        return Pollers(
+            self._adapter.name,
+            polling,
+            query,
+            get=self._requests.get,
+            line=line,
+            cursor=line.cursor,
+            poll_s=self._reach.poll_s,
+            changed=self._wake,
+            notes=polling.notes(query),
+        )
+
+    def _unit(self, order: Order) -> Unit:
+        adapter, around = self._adapter, self._around
+        ticker, type_ = order.channel
+        sync = make_sync(
+            type_,
+            adapter.numbering.get(type_, "snapshots"),
+            self._instruments[ticker],
+            around.last_known.get((adapter.name, order.channel)),
+            recovers=self._recovers(type_),
+        )
+        return Unit(
+            channel=order.channel,
+            sync=sync,
+            topic=order.topic,
+            key=codec.key(adapter.name, ticker),
+            headers=codec.base_headers(type_, order.queue_id, around.epoch),
+            wrote=order.wrote,
+            watermark_due_s=time.monotonic() + around.timing.watermark,
+            watch=Watch(around.timing.silence),
+        )
+
+    def _patient(self, timing: Timing) -> Timing:
+        """The pause between two questions is no stall."""
+        if self._adapter.polling is None:
+            return timing
+        return replace(timing, stall=max(timing.stall, 3 * self._reach.poll_s))
+
+    def _recovers(self, stream_type: str) -> bool:
+        adapter = self._adapter
+        past = {TRADES: adapter.trades, CANDLE_UPDATES: adapter.candles}
+        return past.get(stream_type) is not None
+
+
+def _of_history(order: Order, topic: str) -> Order:
+    channel = Channel(order.channel.ticker, CANDLE_UPDATES)
+    return Order(channel, order.queue_id, topic, _uncounted)
+
+
+def _uncounted() -> None:
+    """Nobody asked for these records as such."""
+
+
+def _no_frames(_frame: bytes, _received_ns: int) -> Sequence[Outcome]:
+    return ()
+
+
+def _tickers(line: Line) -> list[str]:
+    return sorted({channel.ticker for channel in line.units})

@@ -1,0 +1,77 @@
+"""What the clock demands of a line's units: room, audits, watermarks, signs of life."""
+
+import time
+from collections.abc import Collection
+
+from container_worker.capture.effects import Effects
+from container_worker.capture.emissions import Write
+from container_worker.capture.outlet import Outlet
+from container_worker.capture.unit import Unit
+from container_worker.capture.watch import Alarm
+from container_worker.capture.watermarks import LineClock
+from marketdata.messages import Watermark
+from marketdata.topics import CONTRACT_EVENTS
+
+
+class Rounds:
+    """One for each line; called with the line's lock held. Seconds are monotonic."""
+
+    def __init__(
+        self,
+        exchange: str,
+        effects: Effects,
+        outlet: Outlet,
+        clock: LineClock,
+        audit_s: float,
+    ) -> None:
+        self._exchange = exchange
+        self._effects = effects
+        self._outlet = outlet
+        self._clock = clock
+        self._audit_s = audit_s
+
+    def go(
+        self, units: Collection[Unit], now_s: float, watermark_s: float, *, connected: bool
+    ) -> None:
+        """Once round all units. While the socket is not read, silence is our own."""
+        self._clock.tick(now_s)
+        self._outlet.recover()
+        listens = connected and not self._outlet.waited_lately()
+        run, now_ns = self._effects.run, time.time_ns()
+        for unit in units:
+            if unit.sync.muted and not self._outlet.lossy:
+                run(unit, unit.sync.speak(), now_ns)
+            if connected:
+                run(unit, unit.sync.audit(now_s, self._audit_s), now_ns)
+                self._watermark(unit, now_s, watermark_s)
+            self._listen(unit, now_s, listens=listens)
+
+    def _listen(self, unit: Unit, now_s: float, *, listens: bool) -> None:
+        """A chain is asked for its events, so that it cannot fall silent."""
+        source = self._effects.source_of(unit)
+        if source is None or not listens or unit.channel.type == CONTRACT_EVENTS:
+            unit.watch.rest()
+            return
+        alarm = unit.watch.look(now_s)
+        if alarm is Alarm.NONE:
+            return
+        self._effects.log("capture.silent", unit, wanted=alarm.value)
+        if alarm is Alarm.RESTATE:
+            self._effects.run(unit, unit.sync.stalled(), time.time_ns())
+        else:
+            channel = unit.channel
+            source.broken(f"{channel.ticker} ({channel.type}) fell silent", "stall")
+
+    def _watermark(self, unit: Unit, now_s: float, watermark_s: float) -> None:
+        sync = unit.sync
+        if now_s < unit.watermark_due_s or not sync.settled:
+            return
+        cursor, complete_ms = sync.cursor, sync.event_ms
+        if cursor is None:
+            complete_ms = max(complete_ms, self._clock.complete_ms(sync.clock, now_s))
+        if complete_ms <= unit.watermark_ms:
+            return
+        mark = Watermark(complete_ms, unit.channel.ticker, self._exchange, cursor)
+        if self._outlet.send(unit, Write(mark, complete_ms), time.time_ns()):
+            sync.event_ms = unit.watermark_ms = complete_ms
+            unit.watermark_due_s = now_s + watermark_s
