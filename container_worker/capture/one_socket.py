@@ -159,7 +159,11 @@ class OneSocketSync(GuardedSync[E]):
         return [*opened, Restate()]
 
     def _open(self, cause: Cause, from_ms: int) -> Emissions:
-        self._hole = self._gap(self._last + 1, None, cause, from_ms, None)
+        """A hole that is open already keeps its number and its beginning."""
+        before, first = self._hole, self._last + 1
+        if before is not None and before.first is not None:
+            first, from_ms = before.first, min(before.from_, from_ms)
+        self._hole = self._gap(first, None, cause, from_ms, None)
         return [gap(self._hole)]
 
     def _closed(self, hole: Gap, event_ms: int) -> Write:

@@ -104,8 +104,9 @@ class SideSync(OneSocketSync[BookState]):
 
     def _open(self, cause: Cause, from_ms: int) -> Emissions:
         """The number of what was lost is used up: no statement will have it."""
+        is_open = self._hole is not None
         out = super()._open(cause, from_ms)
-        self._last += 1
+        self._last += 0 if is_open else 1
         return out
 
     def _numbered(self, stated: DepthSnapshot) -> Write:

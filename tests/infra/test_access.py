@@ -147,7 +147,7 @@ def test_only_archive_writes_objects_and_only_below_its_prefixes(standard):
             assert not action.startswith("s3:")
 
 
-GROUP = re.compile(r"""\bgroup="([a-z-]+)"|^GROUP = "([a-z-]+)"$""", re.MULTILINE)
+GROUP = re.compile(r"""\bgroup="([a-z-]+)"|^_?GROUP = "([a-z-]+)"$""", re.MULTILINE)
 
 
 def test_every_group_that_the_worker_names_is_one_that_it_may_use(small):
