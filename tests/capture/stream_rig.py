@@ -134,7 +134,7 @@ class Reader:
 
     def _set(self, side, levels):
         for price, size in levels:
-            if size == "0.0":
+            if not size.strip("0."):
                 self.book.pop((side, price), None)
             else:
                 self.book[side, price] = size

@@ -108,7 +108,9 @@ def reach_of(venues, name, poll_s=0.1):
 class MultiCapture:
     """A stage over all venues with a fake producer, in threads of this process."""
 
-    def __init__(self, venues, *, timing=FAST, types=None, last_known=None, history=False):
+    def __init__(
+        self, venues, *, timing=FAST, types=None, last_known=None, history=False, reach=None
+    ):
         self.producer = FakeProducer()
         self.venues = venues
         self.stop = threading.Event()
@@ -124,7 +126,7 @@ class MultiCapture:
                 Stream(wish, Telemetry(self.producer, queue, wish.queue_id, units_of(wish)))
                 for wish in self.wishes
             ],
-            {name: reach_of(venues, name) for name in venues.names},
+            {name: reach_of(venues, name) for name in venues.names} | (reach or {}),
             Form(
                 topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
                 rejects_topic="rejects",

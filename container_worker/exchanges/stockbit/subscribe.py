@@ -60,7 +60,7 @@ RESTRICTED = (
 
 _WHERE = (
     "put a new one into STOCKBIT_TOKEN, the file that STOCKBIT_TOKEN_FILE names or the secret "
-    "that STOCKBIT_TOKEN_SECRET names (deployed: PUT /api/settings/tokens/stockbit)"
+    "that STOCKBIT_TOKEN_SECRET names"
 )
 _KEY_PATH = "/auth/websocket/key"
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
