@@ -19,6 +19,7 @@ Status = Literal["started", "loading", "interrupted", "error", "finished"]
 
 LOADING_SECONDS = 5.0
 LOADING_RECORDS = 1000
+LOSS_SECONDS = 5.0
 
 _NOUNS = {
     topics.TRADES: "trade",
@@ -50,6 +51,8 @@ class Counter:
         self.type = stream_type
         self.records = 0
         self.next_loading_s = 0.0
+        self.next_loss_s = 0.0
+        self.untold = 0
         self._telemetry = telemetry
         self._lock = threading.Lock()
 
@@ -118,6 +121,20 @@ class Telemetry:
         for counter in self._counters.values():
             if counter.ticker in concerned:
                 self._send(counter, "error", f"{message}; {outcome}")
+
+    def lost(self, ticker: str, stream_type: str, what: str) -> None:
+        """Something of one unit is missing; one event in 5 s at most counts the others."""
+        counter = self._counters.get((ticker, stream_type))
+        if counter is None:
+            return
+        now = self._monotonic()
+        if now < counter.next_loss_s:
+            counter.untold += 1
+            return
+        counter.next_loss_s = now + LOSS_SECONDS
+        more = f" ({counter.untold} more gaps before)" if counter.untold else ""
+        counter.untold = 0
+        self._send(counter, "error", f"{what}{more}; goes on")
 
     def finished(self) -> None:
         """A `stop` came and all data are durable."""

@@ -81,7 +81,8 @@ class CandleSync(GuardedSync[CandleState]):
         return [Write(self._candle(event), event.start_ms) for event in events]
 
     def _time(self, event: CandleState) -> int:
-        return event.event_ms
+        """Where the event time is that of the receipt a bad clock shows in the start."""
+        return max(event.event_ms, event.start_ms)
 
     def _accept(self, event: CandleState) -> Emissions:
         """Drops what the other socket brought already, and what goes back."""

@@ -23,6 +23,7 @@ from container_worker.capture.timing import Timing
 from container_worker.exchanges.adapter import Channel
 from marketdata.errors import DecodeError, ExchangeError, TapedeckError, UnknownTicker
 from marketdata.instruments import Instrument
+from marketdata.messages import Gap
 
 if TYPE_CHECKING:
     from container_worker.capture.keeper import AnyLink, Keeper
@@ -37,9 +38,10 @@ class Surroundings:
     """What all desks of a process share.
 
     `last_known` has, by exchange and channel, what was written before this process. `report`
-    is told of every trouble that passes (exchange, error, tickers or none for all), `fail` of
-    what cannot go on, `listed` of the instruments once they are known. `history_topic` is
-    where past candles go that no unit of ours captures; None where nobody wants them.
+    is told of every trouble that passes (exchange, error, tickers or none for all), `lost` of
+    every gap record, `fail` of what cannot go on, `listed` of the instruments once they are
+    known. `history_topic` is where past candles go that no unit of ours captures; None where
+    nobody wants them.
     """
 
     producer: Producer
@@ -50,6 +52,7 @@ class Surroundings:
     stop: threading.Event
     last_known: Mapping[tuple[str, Channel], LastKnown]
     report: Callable[[str, TapedeckError, Sequence[str]], None]
+    lost: Callable[[str, Channel, Gap], None]
     fail: Callable[[TapedeckError], None]
     listed: Callable[[Iterable[Instrument]], None]
 

@@ -38,6 +38,7 @@ class Effects:
         *,
         fetch: Callable[[str], None],
         recover: Callable[[Channel, int, int], None],
+        lost: Callable[[Channel, Gap], None],
     ) -> None:
         self.gaps = 0
         self._exchange = exchange
@@ -46,6 +47,7 @@ class Effects:
         self._sources = sources
         self._fetch = fetch
         self._recover = recover
+        self._lost = lost
 
     def run(self, unit: Unit, emissions: Emissions, received_ns: int) -> None:
         """Does what one step of a unit's core asks for, in order."""
@@ -123,3 +125,4 @@ class Effects:
     def _count_gap(self, gap: Gap, unit: Unit) -> None:
         self.gaps += 1
         self.log("capture.gap", unit, cause=gap.cause, first=gap.first, last=gap.last)
+        self._lost(unit.channel, gap)

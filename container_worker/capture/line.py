@@ -41,13 +41,15 @@ from container_worker.exchanges.outcomes import (
 from container_worker.exchanges.polling import Page
 from marketdata import codec, topics
 from marketdata.errors import DecodeError
-from marketdata.messages import Cause, DepthUpdate
+from marketdata.messages import Cause, DepthUpdate, Gap
 
 __all__ = ["Line", "Source"]
 
 Decode = Callable[[bytes, int], Sequence[Outcome]]
 Fetcher = Callable[[str, Callable[[RestBook], None]], None]
 Recoverer = Callable[[Channel, int, int, Deliver], None]
+
+Lost = Callable[[Channel, Gap], None]
 
 _NS_PER_MS = 1_000_000
 _TYPES = {
@@ -56,6 +58,10 @@ _TYPES = {
     TickerState: topics.TICKER,
 }
 _OF_A_TICKER = (Trade, CandleState, TickerState)
+
+
+def _nobody_cares(_channel: Channel, _gap: Gap) -> None:
+    """For a line whose gaps are told by their records alone."""
 
 
 class Line:
@@ -74,7 +80,8 @@ class Line:
         rejects: Rejects,
         fetch: Fetcher | None = None,
         recover: Recoverer | None = None,
-        audit_s: float = 600.0,
+        audit_s: float = 1800.0,
+        lost: Lost = _nobody_cares,
     ) -> None:
         self.exchange = exchange
         self.units = {unit.channel: unit for unit in units}
@@ -94,6 +101,7 @@ class Line:
             self._sources,
             fetch=self._fetch_book,
             recover=self._recover_events,
+            lost=lost,
         )
         self._run = self._effects.run
         self._handover = Handover(

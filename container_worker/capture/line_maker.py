@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from container_worker.capture.candle_sync import HISTORY
 from container_worker.capture.hole import Deliver
 from container_worker.capture.keeper import AnyLink, Keeper
 from container_worker.capture.line import Line
@@ -33,9 +34,6 @@ from marketdata.topics import CANDLE_UPDATES, MINUTE_MS, TRADES
 
 if TYPE_CHECKING:
     from container_worker.capture.desk import Surroundings
-
-HISTORY = 1_000
-"""Candles of a minute that are fetched where nothing is known: nearly 17 hours."""
 
 
 class Requests(NamedTuple):
@@ -109,6 +107,7 @@ class LineMaker:
             fetch=requests.snapshot,
             recover=requests.recover,
             audit_s=around.timing.audit,
+            lost=partial(around.lost, adapter.name),
         )
 
     def _opener(self, line: Line) -> Callable[[], AnyLink]:

@@ -7,6 +7,9 @@ a second socket ─► compared with the own book until both agree ─► it cou
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
+from container_worker.capture.clock_guard import AN_HOUR_MS
 from container_worker.capture.emissions import Emissions, Restate, Write, gap
 from container_worker.capture.unit_sync import GuardedSync
 from container_worker.exchanges.outcomes import BookDelta, BookState
@@ -92,7 +95,7 @@ class OneSocketSync(GuardedSync[E]):
             self.on_new = isinstance(event, BookState)
             return self.take(event, received_ms) if self.on_new else []
         self._begin(received_ms)
-        self._join(event)
+        self._join(self._as_believed(event, received_ms))
         return self._go_over_if_agreed()
 
     def disrupted(self, cause: Cause) -> Emissions:
@@ -145,6 +148,14 @@ class OneSocketSync(GuardedSync[E]):
             self._last = max(self._sent, first - 1)
         self.muted = True
         return self._open("backpressure", self._sent_ms or self._since_ms)
+
+    def _as_believed(self, event: E, received_ms: int) -> E:
+        """Of a second socket's event that is an hour ahead all but its time (rule 10)."""
+        known_ms = self.event_ms or received_ms
+        if self._time(event) - known_ms <= AN_HOUR_MS:
+            return event
+        timed = msgspec.structs.replace(event.message, E=known_ms)
+        return msgspec.structs.replace(event, message=timed)
 
     def _begin(self, now_ms: int) -> None:
         """What was numbered before has been published."""

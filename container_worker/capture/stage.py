@@ -31,6 +31,8 @@ from marketdata.errors import (
     UnknownTicker,
 )
 from marketdata.instruments import Instrument
+from marketdata.messages import Gap
+from marketdata.times import iso_ms
 
 _STEP_S = 0.2
 _SAME_TROUBLE_S = 30.0
@@ -116,6 +118,7 @@ class Stage:
             stop=self._ended,
             last_known=self._form.last_known,
             report=self._report,
+            lost=self._tell_loss,
             fail=self._fail,
             listed=self._form.listed,
         )
@@ -189,6 +192,11 @@ class Stage:
             if stream.wish.exchange == exchange:
                 stream.telemetry.error(text, goes_on=True, tickers=tickers)
 
+    def _tell_loss(self, exchange: str, channel: Channel, gap: Gap) -> None:
+        for stream in self._streams:
+            if stream.wish.exchange == exchange:
+                stream.telemetry.lost(*channel, what_is_missing(gap))
+
     def _fail(self, error: TapedeckError) -> None:
         if self._failure is None:
             is_input = isinstance(error, UnknownTicker)
@@ -220,6 +228,17 @@ class Stage:
         for desk in self._desks:
             if desk.ident is not None:
                 desk.join(max(0.0, until_s - time.monotonic()))
+
+
+def what_is_missing(gap: Gap) -> str:
+    """A gap in words: `missing: 5 to 6 (sequence)`."""
+    if gap.first is not None and gap.last is not None:
+        ids = f"{gap.first} to {gap.last}" if gap.last > gap.first else f"{gap.first}"
+        return f"missing: {ids} ({gap.cause})"
+    since = iso_ms(gap.from_)
+    if gap.to is None:
+        return f"something may be missing since {since} ({gap.cause})"
+    return f"something may be missing from {since} to {iso_ms(gap.to)} ({gap.cause})"
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:

@@ -16,7 +16,7 @@ class Timing:
     stall_most: float = 1800.0
     silence: float = 10.0
     """The least silence of one ticker that can count as a stall (capture/liveness.py)."""
-    audit: float = 600.0
+    audit: float = 1800.0
     """How often a book whose losses do not show is stated anew and compared."""
     expiry: float = 120.0
     """How long before a session runs out another one is opened."""

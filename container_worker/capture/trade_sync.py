@@ -17,6 +17,8 @@ MOST_RECOVERED = 100_000
 """Of a larger hole only the newest trades are asked for; the gap names all of them."""
 BELIEVED_AFTER_MS = 500
 """A trade may be so much later than the message that names it as the last one."""
+ANOTHER_TAPE_MS = 60_000
+"""A first trade so much older than the last one known is of another tape: ids begin anew."""
 
 
 class TradeSync(NumberedSync[Trade]):
@@ -41,9 +43,19 @@ class TradeSync(NumberedSync[Trade]):
         self._symbol = symbol
         self._recovers = recovers
         self._named: tuple[int, int] | None = None
+        self._before_ms = 0
         if last is not None and isinstance(last.id, int):
             self.last = last.id
             self._cause = "restart"
+            self._before_ms = last.event_ms
+
+    def take(self, event: Trade, received_ms: int) -> Emissions:
+        """As all numbered units, but for another tape on the same topic (a replay)."""
+        if self._before_ms:
+            if event.time_ms < self._before_ms - ANOTHER_TAPE_MS:
+                self.last, self.event_ms, self._cause = None, 0, None
+            self._before_ms = 0
+        return super().take(event, received_ms)
 
     def newest(self, id_: int, received_ms: int) -> Emissions:
         """The exchange names its newest trade (`LastTrade`).

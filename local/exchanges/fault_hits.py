@@ -29,11 +29,12 @@ class Hit:
     lost: bool
     time_ms: int
     turn: int
+    last_time_ms: int = 0
 
     def listed(self) -> dict[str, Any]:
         """The hit as `GET /_control/faults` tells it."""
         names = ("ticker", "stream", "connections", "first_id", "last_id", "frames", "lost")
-        return {name: getattr(self, name) for name in (*names, "time_ms")}
+        return {name: getattr(self, name) for name in (*names, "time_ms", "last_time_ms")}
 
 
 class HitRoom:
@@ -81,12 +82,13 @@ class FaultRun:
         before = self._last_hit.get(key)
         if before and frame and before.turn == turn - 1 and before.lost == lost:
             before.last_id, before.turn = frame.last_id, turn
+            before.last_time_ms = now_ms
             before.frames += 1
             return
         if len(self.hits) >= HITS_KEPT or not self._room.take():
             self.unlisted += 1
             return
         first, last = (frame.first_id, frame.last_id) if frame else (None, None)
-        hit = Hit(*key, first, last, int(frame is not None), lost, now_ms, turn)
+        hit = Hit(*key, first, last, int(frame is not None), lost, now_ms, turn, now_ms)
         self._last_hit[key] = hit
         self.hits.append(hit)

@@ -1,6 +1,7 @@
 """What every exchange must keep, numbered; each case runs for every entry of the registry."""
 
 import contextlib
+import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +233,8 @@ class Captured:
             self.venues.pause()
             wait_until(self._is_true, 20, "every book as the simulators have it")
             self.records = {unit: capture.records(*unit) for unit in capture.units()}
+            events = [one for one in capture.producer.records if one.topic == "queue-events"]
+            self.telemetry = [json.loads(one.value) for one in events]
             self.rejects = [one for one in capture.producer.records if one.topic == "rejects"]
         finally:
             self.code = capture.end()
@@ -310,3 +313,20 @@ def test_20_a_cut_is_told_by_every_unit_whose_losses_do_not_show_by_ids(captured
 def test_21_nothing_that_its_simulator_sends_is_rejected(captured, name) -> None:
     key = name.encode()
     assert [one.value[:200] for one in captured.rejects if one.key == key] == []
+
+
+@captured_names
+def test_22_every_gap_is_in_the_streams_telemetry(captured, name) -> None:
+    gaps = {
+        unit[1:]
+        for unit, records in captured.records.items()
+        if unit[0] == name and any(one.get("e") == "gap" for one, _ in records)
+    }
+    told = {
+        (event["symbol"], event["type"])
+        for event in captured.telemetry
+        if event["queue_id"] == name
+        and event["status"] == "error"
+        and "missing" in event["message"]
+    }
+    assert told == gaps

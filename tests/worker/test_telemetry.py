@@ -2,7 +2,13 @@
 
 import json
 
+import pytest
+
+from container_worker.capture.stage import what_is_missing
 from container_worker.telemetry import Telemetry
+from marketdata.messages import Gap
+
+SINCE = "1970-01-01T00:00:00.001Z"
 
 
 class Recorder:
@@ -98,3 +104,40 @@ def test_interrupted_is_not_finished(queue):
     telemetry.interrupted()
     [event] = recorder.events("interrupted")
     assert event["finished"] is False
+
+
+def test_losses_of_a_unit_are_told_once_in_five_seconds_and_counted(queue):
+    units = (("BTCUSDT", "ws_trades"), ("ETHUSDT", "ws_trades"))
+    telemetry, recorder, clock = make(queue, units)
+    for _ in range(3):
+        telemetry.lost("BTCUSDT", "ws_trades", "missing: 5 to 6 (sequence)")
+    telemetry.lost("ETHUSDT", "ws_trades", "missing: 9 (stall)")
+    telemetry.lost("XRPUSDT", "ws_trades", "nobody wants it")
+    clock.now += 5.1
+    telemetry.lost("BTCUSDT", "ws_trades", "missing: 8 (sequence)")
+    assert [(event["symbol"], event["message"]) for event in recorder.events("error")] == [
+        ("BTCUSDT", "missing: 5 to 6 (sequence); goes on"),
+        ("ETHUSDT", "missing: 9 (stall); goes on"),
+        ("BTCUSDT", "missing: 8 (sequence) (2 more gaps before); goes on"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "to_ms", "words"),
+    [
+        ((5, 6), 2, "missing: 5 to 6 (sequence)"),
+        ((5, 5), 2, "missing: 5 (sequence)"),
+        (
+            (None, None),
+            None,
+            f"something may be missing since {SINCE} (sequence)",
+        ),
+        (
+            (None, None),
+            2,
+            f"something may be missing from {SINCE} to {SINCE[:-2]}2Z (sequence)",
+        ),
+    ],
+)
+def test_a_gap_is_told_in_words(ids, to_ms, words):
+    assert what_is_missing(Gap(3, "BTCUSDT", "binance", *ids, "sequence", 1, to_ms)) == words

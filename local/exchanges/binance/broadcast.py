@@ -1,6 +1,7 @@
 """What one simulated ticker sends: its market's happenings as frames of Binance's streams.
 
     BookWalk ─► trades, best prices ─► each 100 ms: diffs, partial books ─► each 2 s: candles
+             each 1 s: what the last 24 hours were
 
 A payload is made only for a stream that somebody wants; what is in it does not depend on who
 wants what.
@@ -8,7 +9,10 @@ wants what.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from local.exchanges.binance import payloads
+from local.exchanges.binance.day import Day
 from local.exchanges.candles import LENGTHS_MS, MINUTE_MS, Candle, CandleSeries, window
 from local.exchanges.fixed_point import fixed8
 from local.exchanges.frames import Frame
@@ -54,6 +58,7 @@ class TickerBroadcast:
         self._now_ms = start_ms
         name = instrument.ticker.lower()
         self._names = (f"{name}@trade", f"{name}@aggTrade", f"{name}@bookTicker")
+        self._days = {f"{name}@ticker": False, f"{name}@miniTicker": True}
         self._klines = {interval: f"{name}@kline_{interval}" for interval in LENGTHS_MS}
         last_id = self.walk.ladder.last_id
         self._windows = (
@@ -82,14 +87,28 @@ class TickerBroadcast:
             if now_ms // every_ms > before // every_ms and wanted(stream):
                 yield self._partial(stream, limit)
         yield from self._candles(before, now_ms, wanted)
+        if now_ms // 1_000 > before // 1_000:
+            yield from self._day_events(wanted)
 
     def settle(self, wanted: Wanted) -> Iterator[Frame]:
-        """The diffs and partial books of what has happened since the last ones."""
+        """The diffs, partial books and tickers of what has happened since the last ones."""
         for diff in self._windows:
             yield from self._diff(diff, self._now_ms, wanted)
         for stream, limit, _ in self._partials:
             if wanted(stream):
                 yield self._partial(stream, limit)
+        yield from self._day_events(wanted)
+
+    def day(self) -> Day:
+        """The 24 hours before now."""
+        return Day.of_market(self.minutes, self.log, self.walk.ladder, self._now_ms)
+
+    def _day_events(self, wanted: Wanted) -> Iterator[Frame]:
+        ticker, last_id = self.instrument.ticker, self.walk.trade_id
+        for stream, short in self._days.items():
+            if wanted(stream):
+                event = self.day().event(ticker, self._now_ms, short=short)
+                yield Frame(ticker, stream, msgspec.json.encode(event), last_id, last_id)
 
     def _happened(self, happening: Happening, now_ms: int, wanted: Wanted) -> Frame | None:
         ticker, (trade, agg_trade, book_ticker) = self.instrument.ticker, self._names

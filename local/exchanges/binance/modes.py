@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-_TIME_FIELDS = ("E", "T")
+# `O` and `C` are the times of `@ticker`; no other event has them outside its candle.
+_TIME_FIELDS = ("E", "T", "O", "C")
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.encode
 

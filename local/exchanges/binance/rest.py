@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from local.exchanges.binance import payloads
+from local.exchanges.binance.day import average_row
 from local.exchanges.binance.limits import Limits, Refusal, WeightBudget, depth_weight
 from local.exchanges.binance.rest_rows import agg_trade_object, trade_object
+from local.exchanges.binance.rest_tickers import TICKER_ANSWERS, TickerAnswer
 from local.exchanges.binance.venue import Venue
 from local.exchanges.candles import LENGTHS_MS
 from local.exchanges.fault_plan import FaultPlan
@@ -77,7 +80,10 @@ class RestApi:
             "trades": (self._trades, 25),
             "historicalTrades": (self._historical_trades, 25),
             "aggTrades": (self._agg_trades, 4),
+            "avgPrice": (self._average, 2),
         }
+        for name, kind in TICKER_ANSWERS.items():
+            table[f"ticker/{name}"] = (partial(self._tickers, kind), partial(_weight, kind))
         return [
             web.get(f"/api/v3/{name}", self._served(answer, weight))
             for name, (answer, weight) in table.items()
@@ -161,6 +167,17 @@ class RestApi:
             )
         return self._known(request.query["symbol"])
 
+    async def _tickers(self, kind: TickerAnswer, request: web.Request) -> Any:
+        short = request.query.get("type") == "MINI"
+        rows = [
+            kind.row(self._venue.day(ticker), ticker, short)
+            for ticker in self._asked_tickers(request)
+        ]
+        return rows[0] if "symbol" in request.query else rows
+
+    async def _average(self, request: web.Request) -> dict[str, Any]:
+        return average_row(self._venue.trades(self._ticker(request)), self._venue.now_ms())
+
     async def _depth(self, request: web.Request) -> msgspec.Raw:
         """The book as far as it has been sent; a tape's book is waited for, then 503."""
         ticker, limit = self._ticker(request), _limit(request, _DEPTH_LIMIT)
@@ -217,6 +234,10 @@ class RestApi:
             limit,
         )
         return [agg_trade_object(trade) for trade in found]
+
+
+def _weight(kind: TickerAnswer, request: web.Request) -> int:
+    return kind.weight if "symbol" in request.query else kind.weight_of_many
 
 
 def _over(over: Refusal) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from container_worker.exchanges.binance.subscribe import STREAMS
 from local.exchanges.binance import payloads
+from local.exchanges.binance.day import Day
 from local.exchanges.binance.instruments import symbol_object
 from local.exchanges.binance.recording import FRAME, SNAPSHOT, Record, merged
 from local.exchanges.binance.tape_book import TapeBook, difference
@@ -268,6 +269,10 @@ class Tape:
         """See `Venue`; only what was recorded."""
         rows: Mapping[int, list[Any]] = self._tracks[ticker].candles.get(interval, {})
         return list(rows.values())
+
+    def day(self, ticker: str) -> Day:
+        """See `Venue`; of the recorded trades that are kept."""
+        return Day.of_trades(self.trades(ticker), self.ladder(ticker), self._now_ms)
 
     def now_ms(self) -> int:
         """See `Venue`."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from local.exchanges import control
 from local.exchanges.binance.broadcast import TickerBroadcast
+from local.exchanges.binance.day import Day
 from local.exchanges.binance.instruments import symbol_object
 from local.exchanges.binance.rest_rows import kline_row
 from local.exchanges.frames import Frame
@@ -27,6 +28,10 @@ class Venue(control.Venue, Protocol):
 
     def klines(self, ticker: str, interval: str) -> list[list[Any]]:
         """Rows of `GET /api/v3/klines`, oldest first, the open candle last."""
+        ...
+
+    def day(self, ticker: str) -> Day:
+        """The 24 hours before now."""
         ...
 
 
@@ -62,7 +67,7 @@ class SimulatedMarket:
             yield from broadcast.step(now_ms, wanted)
 
     def settle(self, wanted: Wanted) -> Iterable[Frame]:
-        """The diffs and partial books that are not due yet."""
+        """The diffs, partial books and tickers that are not due yet."""
         for broadcast in self._broadcasts.values():
             yield from broadcast.settle(wanted)
 
@@ -88,6 +93,10 @@ class SimulatedMarket:
         broadcast = self._broadcasts[ticker]
         series = broadcast.seconds if interval == "1s" else broadcast.minutes
         return [kline_row(interval, candle) for candle in series.over(interval)]
+
+    def day(self, ticker: str) -> Day:
+        """See `Venue`."""
+        return self._broadcasts[ticker].day()
 
     def now_ms(self) -> int:
         """See `Venue`."""
