@@ -24,6 +24,8 @@ class NumberedSideSync(NumberedSync[BookState]):
     """Publishes every statement once, by rising number.
 
     It begins after the last number that the topic has, so that a restart shows its own hole.
+    Nobody says whether the numbers begin anew each day: a lower one on a later day is taken
+    as the first of a new series.
     """
 
     def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
@@ -71,6 +73,8 @@ class NumberedSideSync(NumberedSync[BookState]):
         stated, last = event.message, self.last
         if last is None or stated.u > last:
             return super()._accept(event)
+        if self.event_ms and self._day_of(stated.E) > self._day_of(self.event_ms):
+            return self._begin_series(event)
         self.repeats += 1
         if stated.side not in self._sides:
             self._sides[stated.side] = stated
@@ -81,6 +85,16 @@ class NumberedSideSync(NumberedSync[BookState]):
             return []
         self._sides[stated.side] = stated
         return [*self._restate(stated), self._again(stated, max(stated.E, self.event_ms))]
+
+    def _begin_series(self, event: BookState) -> Emissions:
+        """A lower number on a later day: counted anew, and what lay between is unknown."""
+        hole = self._gap(None, None, "sequence", self.event_ms, event.message.E)
+        out = self._told(hole)
+        self.last, self._sides = None, {}
+        return out + super()._accept(event)
+
+    def _day_of(self, event_ms: int) -> str:
+        return day_of(event_ms, self.exchange)
 
     def _advance(self, event: BookState, step: Step) -> Emissions:
         stated, out = event.message, Emissions()

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from container_worker.capture.emissions import Write
 from container_worker.capture.numbered_side_sync import NumberedSideSync
 from container_worker.exchanges.outcomes import BookState
+from marketdata import codec
+from marketdata.archive_fold import ArchiveFold
+from marketdata.archive_state import PartitionState
 from marketdata.messages import DepthSnapshot, Gap
 
 NOW = 1_723_161_600_000
@@ -130,3 +133,26 @@ def test_a_side_that_is_stated_late_is_as_of_the_last_number() -> None:
     assert sync.take(side(2, "a"), NOW) == []
     closed, book = messages(sync.take(side(4, "a"), NOW))
     assert (closed.first, closed.last, book.u, book.a) == (3, 5, 6, [("9", "4")])
+
+
+def test_numbers_that_begin_anew_on_another_day_are_followed_and_told() -> None:
+    core, fold = (
+        NumberedSideSync("stockbit", "BBCA"),
+        ArchiveFold("orderbook", PartitionState()),
+    )
+    headers = codec.record_headers(codec.base_headers("ws_depth", "q", 1), 0, 0, b"exchange")
+    day_ms, rows, marks = 86_400_000, [], []
+    plan = [(day, number) for day in (0, 1) for number in range(1, 6)]
+    for day, number in plan:
+        event_ms = NOW + day * day_ms + number * 1000
+        name = "ba"[number % 2]
+        for message in messages(core.take(side(number, name, event_ms=event_ms), event_ms)):
+            value = codec.encode(message)
+            for row in fold.fold(b"stockbit:BBCA", headers, value):
+                (marks if row.path.endswith(".marks.csv") else rows).append(row.data.decode())
+    quantities = [line.split(",")[2] for data in rows for line in data.splitlines()]
+    assert quantities == ["1", "2", "3", "4", "5"] * 2
+    gaps = [data for data in marks if ",gap," in data]
+    assert len(gaps) == 1
+    assert ",sequence," in gaps[0]
+    assert core.settled
