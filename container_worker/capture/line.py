@@ -129,6 +129,7 @@ class Line:
                 self._handover.meet(source, received_ns)
                 self._rejects.put(frame, error.reason, received_ns)
                 self._handover.disrupt("garbage", received_ns, source)
+                source.unread += 1
             return
         with self._lock:
             if source is not self._sources.current:

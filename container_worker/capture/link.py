@@ -78,6 +78,7 @@ class Link(threading.Thread):
         super().__init__(name=f"{adapter.name}-socket", daemon=True)
         self.data_ns = 0
         self.number: int | None = None
+        self.unread = 0
         self.opened_s: float | None = None
         self.ends_s: float | None = None
         self.is_accepted = False

@@ -82,6 +82,7 @@ class Poller(threading.Thread):
         super().__init__(name=f"{plan.exchange}-poller", daemon=True)
         self.data_ns = 0
         self.number: int | None = None
+        self.unread = 0
         self.opened_s: float | None = None
         self.ends_s: float | None = None
         self.is_accepted = False

@@ -11,11 +11,13 @@ class Source(Protocol):
     """The socket, or the poller, that something came from.
 
     `data_ns` is when its last data frame came, or 0. `number` is the last frame's, where the
-    exchange numbers the frames of a connection. `is_gone`: nothing comes from it any more.
+    exchange numbers the frames of a connection; `unread` frames since did not decode, and may
+    have had the next numbers. `is_gone`: nothing comes from it any more.
     """
 
     data_ns: int
     number: int | None
+    unread: int
     is_gone: bool
 
     def accepted(self, names: frozenset[str]) -> None:
@@ -50,13 +52,14 @@ class Place(enum.Enum):
 def place(source: Source, number: int) -> Place:
     """Follows the numbers of a connection, which begin with 0 (`ConnectionNumber`).
 
-    A repeated frame must be dropped whole; after a hole anything may be missing.
+    A repeated frame must be dropped whole; after a hole anything may be missing. What was not
+    readable is no hole once more: its loss was told when it came.
     """
     expected = 0 if source.number is None else source.number + 1
     if number < expected:
         return Place.REPEAT
-    source.number = number
-    return Place.NEXT if number == expected else Place.HOLE
+    unread, source.unread, source.number = source.unread, 0, number
+    return Place.NEXT if number <= expected + unread else Place.HOLE
 
 
 class Role(enum.Enum):

@@ -39,6 +39,7 @@ class Socket:
     def __init__(self) -> None:
         self.data_ns = 0
         self.number = None
+        self.unread = 0
         self.is_gone = False
         self.wants = []
 

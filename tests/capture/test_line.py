@@ -81,6 +81,19 @@ def test_the_numbers_of_a_connection_begin_with_nought() -> None:
     assert world.kinds()[-1] == "depthSnapshot"
 
 
+def test_a_number_that_an_unreadable_frame_may_have_had_is_no_hole_once_more() -> None:
+    world = World()
+    world.feed(ConnectionNumber(0), state(), ticker_state("10"))
+    world.feed(garbage=True)
+    world.feed(ConnectionNumber(2), state("8"), ticker_state("11"))
+    world.feed(garbage=True)
+    world.feed(ConnectionNumber(3), ticker_state("12"))
+    assert world.socket.wants == [("restate", "T", "ws_diff_depth")] * 2
+    assert world.kinds("ws_ticker").count("price_update") == 3
+    world.feed(ConnectionNumber(5), ticker_state("13"))
+    assert world.socket.wants[-1][:2] == ("broken", "sequence")
+
+
 def test_garbage_is_a_gap_where_nothing_else_shows_it_and_the_book_is_asked_for() -> None:
     world = World()
     world.feed(state(), trade(1), ticker_state("10"))
