@@ -74,9 +74,11 @@ lock: $(VENV)/.project
 	$(COMPILE) --all-extras -o requirements/dev.txt
 	$(COMPILE) --extra functions -c requirements/dev.txt -o requirements/functions.txt
 	$(COMPILE) --extra worker -c requirements/dev.txt -o requirements/worker.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --no-emit-find-links --no-header tests/clients/libraries.in -o requirements/clients.txt
 	$(BIN)/python -m local.jar_lock
 
 clean:
-	rm -rf $(VENV) .bench-venv build cdk.out .mypy_cache .ruff_cache .import_linter_cache \
+	rm -rf $(VENV) .bench-venv .clients-venv build cdk.out .mypy_cache .ruff_cache .import_linter_cache \
 	  .hypothesis .pytest_cache *.egg-info
 	find $(PACKAGES) tests -name __pycache__ -prune -exec rm -rf {} +

@@ -87,8 +87,7 @@ class Link(threading.Thread):
         self.error: TapedeckError | None = None
         self.cause: Cause = "disconnect"
         self._name, self._limits, self._adapter = adapter.name, adapter.limits, adapter
-        self._wire = wire
-        self._url = url
+        self._wire, self._url = wire, url
         self._channels = channels
         self._open_session = open_session
         self._session = Session()
@@ -98,9 +97,7 @@ class Link(threading.Thread):
         self._observer = observer
         self._to_send: deque[str | bytes] = deque()
         self._awaited: set[str] = set()
-        self._next_send_s = 0.0
-        self._next_ping_s = 0.0
-        self._heard_s = 0.0
+        self._next_send_s = self._next_ping_s = self._heard_s = 0.0
         self._closing = False
         self._refusal: str | None = None
 

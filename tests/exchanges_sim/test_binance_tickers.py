@@ -141,3 +141,14 @@ def test_without_a_symbol_every_ticker_is_told_and_it_weighs_more(exchange):
     after = int(exchange.request("/api/v3/ticker/24hr")[1][weight])
     assert after - before == 80
     assert exchange.request("/api/v3/ticker/24hr?symbol=NOPE")[2]["code"] == -1121
+
+
+def test_the_past_is_told_by_trades_and_by_aggregated_trades(start_exchange):
+    exchange = start_exchange("--tickers", "BTCUSDT")
+    exchange.pause()
+    trades = exchange.get("/api/v3/trades?symbol=BTCUSDT&limit=1000")
+    rows = exchange.get("/api/v3/aggTrades?symbol=BTCUSDT&limit=1000")
+    ids = [row["a"] for row in rows]
+    assert ids == list(range(ids[0], ids[0] + 1000))
+    parts = [number for row in rows for number in range(row["f"], row["l"] + 1)]
+    assert parts[-1000:] == [trade["id"] for trade in trades]

@@ -48,8 +48,9 @@ class TickerBroadcast:
         past = past_trades(instrument, seed, now_begin_ms, self.walk.trade_id, PAST_MINUTES)
         self.minutes = CandleSeries(MINUTE_MS, begin_ms, instrument.price)
         self.seconds = CandleSeries(1_000, start_ms, instrument.price)
-        for trade in past:
+        for agg_id, trade in enumerate(past, self.walk.agg_id + 1 - len(past)):
             self.log.trades.append(trade)
+            self.log.agg_trades.append(_alone(agg_id, trade))
             self.minutes.roll(trade.time_ms)
             self.minutes.add(trade)
         self.minutes.roll(start_ms)
@@ -193,3 +194,9 @@ class TickerBroadcast:
         payload = payloads.kline(ticker, now_ms, interval, candle, closed=closed)
         stream = self._klines[interval]
         return Frame(ticker, stream, payload, candle.first_id, candle.last_id)
+
+
+def _alone(agg_id: int, trade: Trade) -> AggTrade:
+    """An order that was filled by one trade."""
+    number, price, quantity, time_ms, buyer_maker = trade
+    return AggTrade(agg_id, price, quantity, number, number, time_ms, buyer_maker)
