@@ -48,6 +48,8 @@ class NumberedSync(GuardedSync[E]):
         """Goes silent; the open gap begins with the first id that was not published."""
         self.muted = True
         first = next((id_ for write in unsent if (id_ := self._first_id(write))), None)
+        if first is None and self.last is not None:
+            first = self.last + 1
         self._lost = self._gap(first, None, "backpressure", self._since_ms, None)
         return [gap(self._lost)]
 
@@ -56,8 +58,10 @@ class NumberedSync(GuardedSync[E]):
         lost, self._lost, self.muted = self._lost, None, False
         if lost is None:
             return []
-        last = self.last if lost.first is not None else None
-        return [gap(self._gap(lost.first, last, "backpressure", lost.from_, self.event_ms))]
+        first, last = lost.first, self.last
+        if first is None or last is None or last < first:
+            first = last = None
+        return [gap(self._gap(first, last, "backpressure", lost.from_, self.event_ms))]
 
     def _first_id(self, write: Write) -> int | None:
         return write.id if isinstance(write.id, int) else None

@@ -1,0 +1,143 @@
+"""Whether losses were told: all that the table calls detectable, and nothing else.
+
+Loaded by conftest.py. The truth is what the simulators' own faults hit, and when.
+"""
+
+from detectable import IDS, TIMES, row_of
+from plan import FULL
+
+SLACK_MS = 250
+"""Frames are made in steps of 50 ms, and a hit has the time of its step ..."""
+LAG_MS = 1_500
+"""... whose events have their own times: further back when a busy machine made it late."""
+RECEIVED_MS = 2_500
+"""Where the time is that of the receipt: a frame may be on its way for so long here."""
+WATCHED_MS = 400
+"""Connections are looked at every 200 ms."""
+_RECEIVED = {("binance", "ws_depth"), ("blockchain", "ws_ticker"), ("blockchain", "ws_candles")}
+_LOSES = {"drop", "stall", "garbage", "cut"}
+
+
+def losses_wanted(outcome):
+    """(unit, what shows it, fault, hit) of every loss that must have been told."""
+    return [
+        (unit, how, fault, hit)
+        for name, faults in outcome.faults.items()
+        for fault in faults
+        if fault["fault"]["kind"] in _LOSES and name != "stellar"
+        for hit in fault["hits"]
+        if hit["lost"]
+        for unit in units_of(outcome, name)
+        for how in [_must_show(outcome, unit, fault, hit)]
+        if how is not None
+    ]
+
+
+def _must_show(outcome, unit, fault, hit):
+    row = row_of(unit, outcome.wire)
+    how = row.message if fault["fault"]["kind"] in {"drop", "stall"} else row.connection
+    is_own = (hit["ticker"], hit["stream"]) == (unit.ticker, row.stream)
+    if how == IDS and is_own:
+        return how
+    is_doubted = is_own or unit.exchange == "blockchain"
+    return how if how == TIMES and is_doubted and not _beside(outcome, unit, hit) else None
+
+
+def losses_told(outcome):
+    """Every loss that the table calls detectable has a gap record."""
+    complaints = []
+    for unit, how, fault, hit in losses_wanted(outcome):
+        if how == TIMES:
+            if not all(_covers(unit, hit[end]) for end in ("time_ms", "last_time_ms")):
+                complaints.append(
+                    f"{unit.name}: no gap at {said(fault, hit)}{_near(unit, hit)}"
+                )
+            continue
+        for first, last in unit.told.missing(hit["first_id"], hit["last_id"]):
+            if unit.data.missing(first, last):
+                text = f"{unit.name}: {first}-{last} are in no gap: {said(fault, hit)}"
+                complaints.append(text)
+    return complaints
+
+
+def disconnects_told(outcome):
+    """A cut of every connection has an interval in all units that are not numbered."""
+    complaints = []
+    for name, faults in outcome.faults.items():
+        for fault in faults:
+            spec = fault["fault"]
+            if spec["kind"] != "cut" or spec.get("ticker") or spec.get("after") is not None:
+                continue
+            for hit in fault["hits"]:
+                complaints += [
+                    f"{unit.name}: no gap at {said(fault, hit)}{_near(unit, hit)}"
+                    for unit in units_of(outcome, name)
+                    if hit["connections"] and not _beside(outcome, unit, hit)
+                    if row_of(unit, outcome.wire).connection == TIMES
+                    if not _covers(unit, hit["time_ms"], lag_ms=float("inf"))
+                ]
+    return complaints
+
+
+def nothing_else_told(outcome):
+    """No gap lies outside what the faults did."""
+    complaints = []
+    full = [
+        (episode.from_ms, episode.to_ms)
+        for episode in outcome.episodes
+        if episode.step.faults[0]["kind"] == FULL
+    ]
+    for name, faults in outcome.faults.items():
+        effects = full + [span for fault in faults for span in _spans(fault)]
+        effects += [*outcome.stood, (outcome.paused_ms, float("inf"))]
+        for unit in units_of(outcome, name):
+            slack = _slack(unit)
+            complaints += [
+                f"{unit.name}: {gap} lies outside every fault"
+                for gap in unit.gaps
+                if not any(
+                    from_ <= max(gap.to, gap.closed_ms) + slack and gap.from_ - slack <= to
+                    for from_, to in effects
+                )
+            ]
+    return complaints
+
+
+def units_of(outcome, name):
+    return [unit for unit in outcome.units if unit.exchange == name]
+
+
+def _beside(outcome, unit, hit):
+    """Whether another connection was there that the fault did not reach (rule 9)."""
+    at_ms = hit["time_ms"]
+    return any(
+        number not in hit["connections"] and from_ - WATCHED_MS <= at_ms <= to + WATCHED_MS
+        for number, (from_, to) in outcome.sockets[unit.exchange].items()
+    )
+
+
+def _slack(unit):
+    is_received = (unit.exchange, unit.type) in _RECEIVED
+    return RECEIVED_MS if is_received else SLACK_MS
+
+
+def _covers(unit, at_ms, lag_ms=LAG_MS):
+    return any(gap.covers(at_ms, _slack(unit), lag_ms) for gap in unit.gaps)
+
+
+def _spans(fault):
+    """From when to when a fault did something, in the exchange's time."""
+    spec = fault["fault"]
+    lasting_ms = 1000 * (spec.get("seconds") or spec.get("close_after_s") or 0)
+    return [(hit["time_ms"], hit["last_time_ms"] + lasting_ms) for hit in fault["hits"]]
+
+
+def said(fault, hit):
+    spec = {name: value for name, value in fault["fault"].items() if value is not None}
+    return f"fault {fault['id']} {spec}, hit {hit}"
+
+
+def _near(unit, hit):
+    at_ms = hit["time_ms"]
+    near = sorted(unit.gaps, key=lambda gap: min(abs(gap.from_ - at_ms), abs(gap.to - at_ms)))
+    return f"; nearest gaps: {near[:2]}"
