@@ -121,6 +121,9 @@ def _exchanges(
         arguments += ["--wait-for-subscriber"]
         arguments += ["--replay", *(str(path) for path in settings.recordings)]
         arguments += ["--once"] if settings.once else []
+    else:
+        # Beside Kafka's data, which knows the last ids: the two are kept or deleted together.
+        arguments += ["--state", str(settings.data / "exchanges.json")]
     arguments += ["--speed", settings.speed]
     command = _module("exchanges", env, "local.exchanges", *arguments)
     return Stage(command, port=ports["exchanges"], end=4)

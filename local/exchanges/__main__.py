@@ -11,12 +11,14 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from local.exchanges.chosen import Chosen, choose
+from local.exchanges.kept_ids import IdFile
 from local.exchanges.options import Options, parse_options
 from local.exchanges.overview import routes
-from local.exchanges.serving import ServeOptions, Serving, site
+from local.exchanges.serving import ServeOptions, Serving, running, site
 from marketdata.errors import InputError, TapedeckError
 
 
@@ -66,6 +68,22 @@ def _self_made(folder: Path) -> ssl.SSLContext:
 
 
 async def _run(options: Options, chosen: Sequence[Chosen]) -> None:
+    if options.state is None:
+        await _serve(options, chosen, None)
+        return
+    file = IdFile(options.state, options.pace, _log)
+    continued = [
+        replace(each, options=replace(each.options, after=file.of(each.simulator.name)))
+        for each in chosen
+    ]
+    # Only when every exchange has ended do the ids stand still.
+    file.end(await _serve(options, continued, file))
+
+
+async def _serve(
+    options: Options, chosen: Sequence[Chosen], file: IdFile | None
+) -> list[Serving]:
+    """Serve until the signal; what has been served."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -85,9 +103,12 @@ async def _run(options: Options, chosen: Sequence[Chosen]) -> None:
             ports["overview_port"] = await stack.enter_async_context(
                 site(routes(serving), told, "overview", what)
             )
+        if file is not None:
+            await stack.enter_async_context(running(file.keep(serving)))
         tickers = sum(len(each.venue.tickers) for each in serving)
         _log("ready", **ports, mode=serving[0].venue.mode, tickers=tickers)
         await _until(stop, serving)
+    return serving
 
 
 async def _until(stop: asyncio.Event, serving: Sequence[Serving]) -> None:

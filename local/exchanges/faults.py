@@ -35,9 +35,9 @@ somebody is subscribed to are looked at; of several faults that match the one po
 The answer is 201 with `{"id":N}`. `GET /_control/faults` lists every fault (with `?since=N`
 those with this id and later ones) with `active` and `hits`:
 `{"ticker","stream","connections","first_id","last_id","frames","lost","time_ms",
-"last_time_ms"}`. Neighbouring frames of one stream are one hit; `lost` says that their ids never
-reach those connections; `time_ms` is the exchange's time of the first, `last_time_ms` of the
-last. `DELETE /_control/faults` ends
+"last_time_ms"}`. Neighbouring frames of one stream are one hit; `lost` says that their ids
+never reach those connections; `time_ms` is the exchange's time of the first, `last_time_ms` of
+the last. `DELETE /_control/faults` ends
 all that are active.
 """
 

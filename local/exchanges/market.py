@@ -6,9 +6,10 @@
 Pure: time is an argument; the same seed and the same times make the same market.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 
 from local.exchanges.fixed_point import fixed
 from local.exchanges.ladder import ASK, BID, Change, Ladder
@@ -24,6 +25,11 @@ _IDS_A_MS = 16
 _MARKET, _CHANGE, _NEW = 0.05, 0.55, 0.79
 
 Happening = Trade | AggTrade | tuple[int, str, str]
+
+Ids = Mapping[str, int]
+"""How far a ticker is, by the names of what its exchange counts."""
+
+NO_IDS: Ids = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class BookWalk:
     """One ticker's market of `levels` a side, at least 50; more of them cost more.
 
     `ladder` is its true book, with one id for each changed level. `changed` collects (side,
-    price) for whoever empties it; nobody else does.
+    price) for whoever empties it; nobody else does. The ids go on from those of an earlier
+    market, `after`: the book that it begins with is one update.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class BookWalk:
         *,
         levels: int = LEVELS,
         updates_per_second: int = UPDATES_PER_SECOND,
+        after: Ids = NO_IDS,
     ) -> None:
         self.instrument = instrument
         self._levels = levels
@@ -71,11 +79,13 @@ class BookWalk:
         self._owed = 0
         self._lean = 0.5
         # Ids begin with the clock: a market that is started again never goes back in them.
-        self.trade_id = start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS)
-        self.agg_id = self.trade_id // 2
+        first_id = start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS)
+        self.trade_id = after.get("trade_id", first_id)
+        self.agg_id = after.get("agg_id", self.trade_id // 2)
         self._happenings: list[Happening] = []
         self.changed: list[tuple[int, int]] = []
-        self._open(start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS))
+        first_id = start_ms * _IDS_A_MS + self._random.randrange(_IDS_A_MS)
+        self._open(after["update_id"] + 1 if "update_id" in after else first_id)
 
     def _open(self, update_id: int) -> None:
         tick = self.instrument.tick
@@ -99,6 +109,14 @@ class BookWalk:
         step = self.instrument.step
         draw = int(self._random.expovariate(1.0) * self.instrument.size)
         return max(step, draw // step * step)
+
+    def ids(self) -> Ids:
+        """How far the market is: what another one takes as `after`."""
+        return {
+            "update_id": self.ladder.last_id,
+            "trade_id": self.trade_id,
+            "agg_id": self.agg_id,
+        }
 
     def advance(self, now_ms: int) -> list[Happening]:
         """Live until `now_ms`; more than a second at once has one second's activity."""

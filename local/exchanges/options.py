@@ -32,6 +32,7 @@ class Options:
     tickers: Mapping[str, tuple[str, ...]]
     more_tickers: int
     replay: tuple[Path, ...]
+    state: Path | None
     pace: Pace
     once: bool
     retime: bool
@@ -61,6 +62,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
         raise SettingsError(["--tls-folder makes what --tls-cert gives: choose one"])
     if not given.replay and (given.once or given.retime):
         raise SettingsError(["--once and --retime go with --replay"])
+    if given.replay and given.state:
+        raise SettingsError(["--state goes with simulated exchanges, not with --replay"])
     ports, ported = _ports(given)
     tickers = {name: getattr(given, f"{name}_tickers") for name in PORTS}
     return Options(
@@ -73,6 +76,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         tickers={name: some for name, some in tickers.items() if some is not None},
         more_tickers=given.more_tickers,
         replay=tuple(given.replay),
+        state=given.state,
         pace=Pace(given.speed, given.wait_for_subscriber),
         once=given.once,
         retime=given.retime,
@@ -134,6 +138,8 @@ def _parser() -> _Parser:
     add("--more-tickers", type=_Count(0, _MOST_TICKERS), default=0, help="of Binance, for load")
     add("--seed", type=int, default=1, help="of the simulated markets")
     some: dict[str, Any] = {"type": Path, "nargs": "+", "default": [], "metavar": "PATH"}
+    state = "keeps how far ids are, so that the next start goes on from there"
+    add("--state", type=Path, metavar="FILE", help=state)
     add("--replay", **some, help="recordings, or folders")
     add("--speed", type=_speed, default=1.0, help="times real time, or max (default 1)")
     add("--once", action="store_true", help="stop at the tape's end instead of going round")

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from local.exchanges.control import Venue
+from local.exchanges.market import Ids
 from local.exchanges.pace import Pace
 from local.exchanges.site_check import own_site_only
 from marketdata.errors import LocalError, SettingsError
@@ -27,7 +28,8 @@ class ServeOptions:
     """What one exchange is to serve, where, and how fast.
 
     `ports` has the simulator's port names; 0 is a free one. With `recordings` it replays these,
-    else it simulates `tickers`. `settings` has every setting that the simulator names.
+    else it simulates `tickers`. `settings` has every setting that the simulator names. Ids of a
+    ticker in `after` go on from there.
     """
 
     host: str
@@ -40,6 +42,7 @@ class ServeOptions:
     retime: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
+    after: Mapping[str, Ids] = field(default_factory=dict)
 
     def seconds(self, name: str) -> float:
         """A setting as seconds; `never` is infinite.
@@ -76,7 +79,8 @@ class Serving:
     """A running exchange: the ports that it really has, and the task that makes time pass.
 
     `done` says that a tape is through and its clients have it; without, that is when `playing`
-    has ended. `types` are those of capture that the recordings can feed, empty for all.
+    has ended. `types` are those of capture that the recordings can feed, empty for all. `ids`
+    tells how far each ticker is, None for what does not go on from that.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Serving:
     venue: Venue
     done: Callable[[], bool] | None = None
     types: tuple[str, ...] = ()
+    ids: Callable[[], Mapping[str, Ids]] | None = None
 
     @property
     def is_done(self) -> bool:

@@ -133,6 +133,7 @@ def test_every_exchange_has_its_addresses_with_the_paths_of_its_own():
     argv = planned()["exchanges"].command.argv
     assert argv[argv.index("--stellar-rpc-port") + 1] == "19451"
     assert argv[argv.index("--exchanges") + 1] == ",".join(PORTS_OF)
+    assert argv[argv.index("--state") + 1] == "/data/exchanges.json"
 
 
 def test_a_replay_of_stockbit_is_captured_in_the_wire_format_of_its_recordings():
@@ -159,6 +160,7 @@ def test_a_replay_serves_every_recording_and_captures_its_tickers():
     at = argv.index("--replay")
     assert argv[at : at + 4] == ("--replay", "/r/one", "/r/two", "--once")
     assert argv[argv.index("--speed") + 1] == "max"
+    assert "--state" not in argv
     assert "/data/run/streams.yaml" in stages["capture"].command.argv
 
 

@@ -17,7 +17,7 @@ from local.exchanges.candles import LENGTHS_MS, MINUTE_MS, Candle, CandleSeries,
 from local.exchanges.fixed_point import fixed8
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import ASK, BID
-from local.exchanges.market import BookWalk, Happening, MarketInstrument
+from local.exchanges.market import NO_IDS, BookWalk, Happening, Ids, MarketInstrument
 from local.exchanges.pace import Wanted
 from local.exchanges.past import past_trades
 from local.exchanges.trades import AggTrade, Trade, TradeLog
@@ -37,11 +37,16 @@ class _DiffWindow:
 
 
 class TickerBroadcast:
-    """One ticker: its market, what REST may ask about it, and its frames."""
+    """One ticker: its market, what REST may ask about it, and its frames.
 
-    def __init__(self, instrument: MarketInstrument, seed: int, start_ms: int) -> None:
+    Whose ids go on `after` earlier ones has no trades before its first; the candles it has.
+    """
+
+    def __init__(
+        self, instrument: MarketInstrument, seed: int, start_ms: int, after: Ids = NO_IDS
+    ) -> None:
         self.instrument = instrument
-        self.walk = BookWalk(instrument, seed, start_ms)
+        self.walk = BookWalk(instrument, seed, start_ms, after=after)
         self.log = TradeLog()
         now_begin_ms = start_ms // MINUTE_MS * MINUTE_MS
         begin_ms = now_begin_ms - PAST_MINUTES * MINUTE_MS
@@ -49,8 +54,9 @@ class TickerBroadcast:
         self.minutes = CandleSeries(MINUTE_MS, begin_ms, instrument.price)
         self.seconds = CandleSeries(1_000, start_ms, instrument.price)
         for agg_id, trade in enumerate(past, self.walk.agg_id + 1 - len(past)):
-            self.log.trades.append(trade)
-            self.log.agg_trades.append(_alone(agg_id, trade))
+            if not after:
+                self.log.trades.append(trade)
+                self.log.agg_trades.append(_alone(agg_id, trade))
             self.minutes.roll(trade.time_ms)
             self.minutes.add(trade)
         self.minutes.roll(start_ms)

@@ -44,8 +44,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
     ):
         try:
             types = venue.types() if isinstance(venue, Tape) else ()
+            ids = venue.ids if isinstance(venue, SimulatedMarket) else None
             ports = {"ws": ws_port, "rest": rest_port}
-            yield Serving("binance", ports, task, venue, types=types)
+            yield Serving("binance", ports, task, venue, types=types, ids=ids)
         finally:
             hub.go_away()
 
@@ -55,7 +56,7 @@ def _venue(options: ServeOptions) -> SimulatedMarket | Tape:
     if options.recordings:
         return Tape(options.recordings, start_ms=now_ms if options.retime else None)
     instruments = [instrument(ticker) for ticker in options.tickers]
-    return SimulatedMarket(instruments, options.seed, now_ms)
+    return SimulatedMarket(instruments, options.seed, now_ms, options.after)
 
 
 def _play(

@@ -1,6 +1,6 @@
 """What the server asks of whatever it serves: a simulated market or a tape."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from local.exchanges import control
@@ -10,7 +10,7 @@ from local.exchanges.binance.instruments import symbol_object
 from local.exchanges.binance.rest_rows import kline_row
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import Ladder
-from local.exchanges.market import MarketInstrument
+from local.exchanges.market import NO_IDS, Ids, MarketInstrument
 from local.exchanges.pace import Wanted
 from local.exchanges.trades import TradeLog
 
@@ -50,10 +50,16 @@ class SimulatedMarket:
     mode = "simulate"
 
     def __init__(
-        self, instruments: Iterable[MarketInstrument], seed: int, start_ms: int
+        self,
+        instruments: Iterable[MarketInstrument],
+        seed: int,
+        start_ms: int,
+        after: Mapping[str, Ids] | None = None,
     ) -> None:
+        known = after or {}
         self._broadcasts = {
-            item.ticker: TickerBroadcast(item, seed, start_ms) for item in instruments
+            item.ticker: TickerBroadcast(item, seed, start_ms, known.get(item.ticker, NO_IDS))
+            for item in instruments
         }
         self.tickers = tuple(self._broadcasts)
         self._now_ms = start_ms
@@ -71,9 +77,14 @@ class SimulatedMarket:
         for broadcast in self._broadcasts.values():
             yield from broadcast.settle(wanted)
 
+    def ids(self) -> dict[str, Ids]:
+        """How far each ticker is."""
+        return {ticker: each.walk.ids() for ticker, each in self._broadcasts.items()}
+
     def last_ids(self, ticker: str) -> dict[str, int | str | None]:
         """See `Venue`."""
-        return last_ids(self, ticker)
+        walk = self._broadcasts[ticker].walk
+        return {"update_id": walk.ladder.last_id, "trade_id": walk.trade_id}
 
     def symbol(self, ticker: str) -> dict[str, Any]:
         """See `Venue`."""

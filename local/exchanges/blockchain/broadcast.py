@@ -18,7 +18,7 @@ from local.exchanges.candles import MINUTE_MS, Candle, CandleSeries
 from local.exchanges.fixed_point import units8
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import ASK, BID
-from local.exchanges.market import BookWalk, MarketInstrument
+from local.exchanges.market import NO_IDS, BookWalk, Ids, MarketInstrument
 from local.exchanges.pace import Wanted
 from local.exchanges.trades import Trade
 
@@ -34,10 +34,23 @@ _SIDES = {True: "sell", False: "buy"}
 class TickerBroadcast:
     """One pair: its market, what may be asked about it, and its frames."""
 
-    def __init__(self, item: MarketInstrument, seed: int, start_ms: int, era: Era) -> None:
+    def __init__(
+        self,
+        item: MarketInstrument,
+        seed: int,
+        start_ms: int,
+        era: Era,
+        *,
+        after: Ids = NO_IDS,
+    ) -> None:
         self.instrument = item
         self.walk = BookWalk(
-            item, seed, start_ms, levels=LEVELS, updates_per_second=UPDATES_PER_SECOND
+            item,
+            seed,
+            start_ms,
+            levels=LEVELS,
+            updates_per_second=UPDATES_PER_SECOND,
+            after=after,
         )
         self.last_trade_id: str | None = None
         self._era = era
@@ -46,7 +59,7 @@ class TickerBroadcast:
         self._first_price = self._last_price = self._mark_price = item.price
         self._volume = self._said_volume = item.size * 2_000
         self._orders: dict[tuple[int, int], int] = {}
-        self._order_id = start_ms
+        self._order_id = after.get("order_id", start_ms)
         for change in self.walk.ladder.levels():
             self._row(change.side, change.price)
         self._streams = {
@@ -55,6 +68,10 @@ class TickerBroadcast:
         self._prices = {
             seconds: stream(item.ticker, "prices", seconds) for seconds in GRANULARITIES
         }
+
+    def ids(self) -> Ids:
+        """How far the pair is: what another one takes as `after`."""
+        return {**self.walk.ids(), "order_id": self._order_id}
 
     def step(self, now_ms: int, wanted: Wanted) -> Iterator[Frame]:
         """Live until `now_ms`, update by update, and yield the frames that become due."""

@@ -43,7 +43,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
         running(play()) as task,
     ):
         try:
-            yield Serving("blockchain", {"ws": ws_port, "rest": rest_port}, task, venue)
+            ids = venue.ids if isinstance(venue, SimulatedMarket) else None
+            ports = {"ws": ws_port, "rest": rest_port}
+            yield Serving("blockchain", ports, task, venue, ids=ids)
         finally:
             hub.go_away()
 
@@ -54,7 +56,12 @@ def _venue(options: ServeOptions, settings: Settings) -> SimulatedMarket | Tape:
         return Tape(options.recordings, start_ms=now_ms if options.retime else None)
     instruments = [instrument(ticker) for ticker in options.tickers]
     return SimulatedMarket(
-        instruments, options.seed, now_ms, settings.era, settings.heartbeat_ms
+        instruments,
+        options.seed,
+        now_ms,
+        settings.era,
+        settings.heartbeat_ms,
+        after=options.after,
     )
 
 

@@ -10,7 +10,7 @@ from local.exchanges.blockchain.instruments import CLOSED, closed_symbol, symbol
 from local.exchanges.blockchain.payloads import EMPTY, Book
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import Ladder
-from local.exchanges.market import MarketInstrument
+from local.exchanges.market import NO_IDS, Ids, MarketInstrument
 from local.exchanges.pace import Wanted
 
 HEARTBEATS = "@heartbeat"
@@ -89,9 +89,15 @@ class SimulatedMarket:
         start_ms: int,
         era: Era,
         heartbeat_ms: int,
+        *,
+        after: Mapping[str, Ids] | None = None,
     ) -> None:
+        known = after or {}
         self._broadcasts = {
-            item.ticker: TickerBroadcast(item, seed, start_ms, era) for item in instruments
+            item.ticker: TickerBroadcast(
+                item, seed, start_ms, era, after=known.get(item.ticker, NO_IDS)
+            )
+            for item in instruments
         }
         self.tickers = tuple(self._broadcasts)
         self._era = era
@@ -117,6 +123,10 @@ class SimulatedMarket:
     def ladder(self, ticker: str) -> Ladder | None:
         """See `Venue`."""
         return self._broadcasts[ticker].walk.ladder
+
+    def ids(self) -> dict[str, Ids]:
+        """How far each pair is."""
+        return {ticker: each.ids() for ticker, each in self._broadcasts.items()}
 
     def last_ids(self, ticker: str) -> Mapping[str, int | str | None]:
         """See `Venue`."""

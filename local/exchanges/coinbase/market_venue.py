@@ -1,6 +1,6 @@
 """Every simulated product; `step` makes them live until a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from local.exchanges.candles import CandleSeries
@@ -11,7 +11,7 @@ from local.exchanges.coinbase.products import currency_objects, product_object
 from local.exchanges.coinbase.requests import STATUS_STREAM
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import Ladder
-from local.exchanges.market import MarketInstrument
+from local.exchanges.market import NO_IDS, Ids, MarketInstrument
 
 _STATUS_MS = 5_000
 
@@ -21,8 +21,18 @@ class SimulatedMarket:
 
     mode = "simulate"
 
-    def __init__(self, items: Iterable[MarketInstrument], seed: int, start_ms: int) -> None:
-        self._feeds = {item.ticker: ProductFeed(item, seed, start_ms) for item in items}
+    def __init__(
+        self,
+        items: Iterable[MarketInstrument],
+        seed: int,
+        start_ms: int,
+        after: Mapping[str, Ids] | None = None,
+    ) -> None:
+        known = after or {}
+        self._feeds = {
+            item.ticker: ProductFeed(item, seed, start_ms, known.get(item.ticker, NO_IDS))
+            for item in items
+        }
         self.tickers = tuple(self._feeds)
         self._now_ms = start_ms
 
@@ -69,12 +79,16 @@ class SimulatedMarket:
         """See `FeedVenue`."""
         return self._feeds[ticker].sequence
 
+    def ids(self) -> dict[str, Ids]:
+        """How far each product is."""
+        return {ticker: feed.ids() for ticker, feed in self._feeds.items()}
+
     def last_ids(self, ticker: str) -> dict[str, int | str | None]:
         """See `Venue`."""
         feed = self._feeds[ticker]
         return {
             "update_id": feed.walk.ladder.last_id,
-            "trade_id": feed.matches[-1].trade_id,
+            "trade_id": feed.walk.trade_id,
             "sequence": feed.sequence,
         }
 

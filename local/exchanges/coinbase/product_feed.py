@@ -18,7 +18,7 @@ from local.exchanges.coinbase.payloads import Match
 from local.exchanges.fixed_point import units8
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import ASK, BID
-from local.exchanges.market import BookWalk, Happening, MarketInstrument
+from local.exchanges.market import NO_IDS, BookWalk, Happening, Ids, MarketInstrument
 from local.exchanges.past import past_trades
 from local.exchanges.trades import TRADES_KEPT, AggTrade, Trade
 
@@ -36,12 +36,22 @@ _SIDES = {BID: "buy", ASK: "sell"}
 
 
 class ProductFeed:
-    """One product: its market, what REST may ask about it, and its messages."""
+    """One product: its market, what REST may ask about it, and its messages.
 
-    def __init__(self, item: MarketInstrument, seed: int, start_ms: int) -> None:
+    Whose ids go on `after` earlier ones tells no trade before its first.
+    """
+
+    def __init__(
+        self, item: MarketInstrument, seed: int, start_ms: int, after: Ids = NO_IDS
+    ) -> None:
         self.item = item
         self.walk = BookWalk(
-            item, seed, start_ms, levels=_LEVELS, updates_per_second=_UPDATES_PER_SECOND
+            item,
+            seed,
+            start_ms,
+            levels=_LEVELS,
+            updates_per_second=_UPDATES_PER_SECOND,
+            after=after,
         )
         self.matches: deque[Match] = deque(maxlen=TRADES_KEPT)
         self.day = Day(item)
@@ -57,10 +67,17 @@ class ProductFeed:
         self._level2, self._matches, self._ticker, self._ticker_batch, self._heartbeat = (
             f"{item.ticker}@{name}" for name in names
         )
-        past = past_trades(item, seed, start_ms, self.walk.trade_id, _PAST_MINUTES)
-        self.minutes = CandleSeries(MINUTE_MS, start_ms - _PAST_MINUTES * MINUTE_MS, item.price)
-        for trade in past:
+        begin_ms = start_ms - _PAST_MINUTES * MINUTE_MS
+        self.minutes = CandleSeries(MINUTE_MS, begin_ms, item.price)
+        for trade in past_trades(item, seed, start_ms, self.walk.trade_id, _PAST_MINUTES):
             self._done(trade)
+        if after:
+            self.matches.clear()
+            self.sequence = after.get("sequence", self.sequence)
+
+    def ids(self) -> Ids:
+        """How far the product is: what another one takes as `after`."""
+        return {**self.walk.ids(), "sequence": self.sequence}
 
     def step(self, now_ms: int, wanted: Wanted) -> Iterator[Frame]:
         """Live until `now_ms` and yield the frames that become due, in order."""
@@ -71,21 +88,23 @@ class ProductFeed:
         if now_ms // _HEARTBEAT_MS > before // _HEARTBEAT_MS and wanted(self._heartbeat):
             yield self._beat()
         due = now_ms // _TICKER_BATCH_MS > before // _TICKER_BATCH_MS
-        last = self.matches[-1]
-        if due and wanted(self._ticker_batch) and last.trade_id != self._batched_id:
-            self._batched_id = last.trade_id
-            yield self._tick(self._ticker_batch, last)
+        is_new = self.matches and self.matches[-1].trade_id != self._batched_id
+        if due and is_new and wanted(self._ticker_batch):
+            self._batched_id = self.matches[-1].trade_id
+            yield self._tick(self._ticker_batch, self.matches[-1])
         self.minutes.roll(now_ms)
 
     def opening(self, kind: str) -> Frame | None:
         """What a subscription begins with; it fits the next frame of the stream."""
-        last = self.matches[-1]
         if kind == "level2":
             book = self.walk.ladder.text(_ALL_LEVELS)
             payload = payloads.snapshot(self.item.ticker, book, self._newest())
             return Frame(
                 self.item.ticker, self._level2, payload, book.update_id, book.update_id
             )
+        if not self.matches:
+            return None
+        last = self.matches[-1]
         if kind == "matches":
             payload = payloads.match(self.item.ticker, last, kind="last_match")
             return Frame(self.item.ticker, self._matches, payload, last.trade_id, last.trade_id)
@@ -165,7 +184,7 @@ class ProductFeed:
         payload = payloads.heartbeat(
             self.item.ticker,
             self.sequence,
-            self.matches[-1].trade_id,
+            self.walk.trade_id,
             self._newest(),
         )
         return Frame(self.item.ticker, self._heartbeat, payload, 0, 0)

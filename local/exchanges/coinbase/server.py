@@ -46,7 +46,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
         running(play()) as task,
     ):
         try:
-            yield Serving("coinbase", {"ws": ws_port, "rest": rest_port}, task, venue)
+            ids = venue.ids if isinstance(venue, SimulatedMarket) else None
+            ports = {"ws": ws_port, "rest": rest_port}
+            yield Serving("coinbase", ports, task, venue, ids=ids)
         finally:
             hub.go_away()
 
@@ -56,7 +58,7 @@ def _venue(options: ServeOptions) -> SimulatedMarket | Tape:
     if options.recordings:
         return Tape(options.recordings, start_ms=now_ms if options.retime else None)
     items = [product(ticker) for ticker in options.tickers]
-    return SimulatedMarket(items, options.seed, now_ms)
+    return SimulatedMarket(items, options.seed, now_ms, options.after)
 
 
 def _play(

@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from local.exchanges.ladder import ASK, BID, Change, Ladder
+from local.exchanges.market import NO_IDS, Ids
 from local.exchanges.stockbit.shares import (
     SHARES_A_LOT,
     Share,
@@ -38,20 +39,27 @@ class Statement(NamedTuple):
 
 
 class BookWalk:
-    """One share's book of at most 40 levels a side, never crossed."""
+    """One share's book of at most 40 levels a side, never crossed.
 
-    def __init__(self, share: Share, seed: int, start_ms: int) -> None:
+    Its numbers go on from those of an earlier book, `after`.
+    """
+
+    def __init__(self, share: Share, seed: int, start_ms: int, after: Ids = NO_IDS) -> None:
         self.share = share
         self.ladder = Ladder()
         self._random = Random(f"{seed}:{share.ticker}")  # noqa: S311 - repeatable on purpose
         self._lots: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._time_ms = start_ms
         self._owed = 0
-        self._open(start_ms)
-
-    def _open(self, start_ms: int) -> None:
         # Numbers begin with the clock: a book that is started again never goes back in them.
         number = start_ms // 1000 * _IDS_A_SECOND + self._random.randrange(_IDS_A_SECOND)
+        self._open(after.get("sequence_number", number))
+
+    def ids(self) -> Ids:
+        """How far the book is: what another one takes as `after`."""
+        return {"sequence_number": self.ladder.last_id}
+
+    def _open(self, number: int) -> None:
         bid = on_step(self.share.price)
         ask = above(bid)
         changes = []

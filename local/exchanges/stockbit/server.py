@@ -55,7 +55,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
         running(play()) as task,
     ):
         try:
-            yield Serving("stockbit", {"ws": ws_port, "rest": rest_port}, task, venue)
+            ids = venue.ids if isinstance(venue, SimulatedShares) else None
+            ports = {"ws": ws_port, "rest": rest_port}
+            yield Serving("stockbit", ports, task, venue, ids=ids)
         finally:
             hub.go_away()
 
@@ -64,7 +66,7 @@ def _venue(options: ServeOptions) -> SimulatedShares | Tape:
     now_ms = time.time_ns() // 1_000_000
     if options.recordings:
         return Tape(options.recordings, start_ms=now_ms if options.retime else None)
-    return SimulatedShares(options.tickers, options.seed, now_ms)
+    return SimulatedShares(options.tickers, options.seed, now_ms, options.after)
 
 
 def _play(

@@ -3,10 +3,11 @@
 step(now) ─► statements ─► Frame with the flat message; its id is the sequence number
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from local.exchanges.frames import Frame
 from local.exchanges.ladder import ASK, BID, Ladder
+from local.exchanges.market import NO_IDS, Ids
 from local.exchanges.pace import Wanted
 from local.exchanges.stockbit.book_walk import BookWalk, Statement
 from local.exchanges.stockbit.connection import stream_of
@@ -24,8 +25,18 @@ class SimulatedShares:
 
     mode = "simulate"
 
-    def __init__(self, tickers: Sequence[str], seed: int, start_ms: int) -> None:
-        self._walks = {ticker: BookWalk(share(ticker), seed, start_ms) for ticker in tickers}
+    def __init__(
+        self,
+        tickers: Sequence[str],
+        seed: int,
+        start_ms: int,
+        after: Mapping[str, Ids] | None = None,
+    ) -> None:
+        known = after or {}
+        self._walks = {
+            ticker: BookWalk(share(ticker), seed, start_ms, known.get(ticker, NO_IDS))
+            for ticker in tickers
+        }
         self._streams = {stream_of(ticker) for ticker in tickers}
         self.tickers = tuple(self._walks)
         self._now_ms = start_ms
@@ -41,6 +52,10 @@ class SimulatedShares:
     def ladder(self, ticker: str) -> Ladder:
         """The true book; its levels are `["price","lots","value"]`."""
         return self._walks[ticker].ladder
+
+    def ids(self) -> dict[str, Ids]:
+        """How far each share is."""
+        return {ticker: walk.ids() for ticker, walk in self._walks.items()}
 
     def last_ids(self, ticker: str) -> dict[str, int | str | None]:
         """The last sequence number."""
