@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local.exchanges.control import Venue
 from local.exchanges.market import Ids
@@ -111,16 +112,24 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task
 
 @contextlib.asynccontextmanager
 async def site(
-    routes: Sequence[web.RouteDef], options: ServeOptions, port: str, what: str
+    routes: Sequence[web.RouteDef],
+    options: ServeOptions,
+    port: str,
+    what: str,
+    *,
+    checks: Sequence[Middleware] | None = None,
 ) -> AsyncIterator[int]:
     """Serve routes on the port of that name; the port that it really is.
 
-    `what` names it in errors, as in `the Binance streams`.
+    `what` names it in errors, as in `the Binance streams`. `checks` stand in place of
+    `own_site_only` where clients come with the Origin of the exchange's own pages.
 
     Raises:
         LocalError: the port cannot be had.
     """
-    app = web.Application(middlewares=[own_site_only(options.host)])
+    app = web.Application(
+        middlewares=[own_site_only(options.host)] if checks is None else checks
+    )
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()

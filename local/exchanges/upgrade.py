@@ -1,7 +1,7 @@
 """From a request to a connection of the hub, the same for every exchange."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -15,15 +15,24 @@ Make = Callable[[int, web.WebSocketResponse, asyncio.Transport], Connection]
 
 
 async def upgrade(
-    request: web.Request, hub: Hub, limits: ConnectionLimits, make: Make
+    request: web.Request,
+    hub: Hub,
+    limits: ConnectionLimits,
+    make: Make,
+    protocols: Sequence[str] = (),
 ) -> web.StreamResponse:
     """Serve a client from its upgrade to its end; 400 for a request that is none.
 
     `make` builds the connection from its number, the socket and the transport. Whether the
-    request is refused (`hub.faults.refusal`, a bad path) is settled before.
+    request is refused (`hub.faults.refusal`, a bad path) is settled before. Of `protocols`
+    the one is chosen that the client offers, if it offers any.
     """
     response = web.WebSocketResponse(
-        autoping=False, compress=False, max_msg_size=_MESSAGE_BYTES, timeout=_CLOSE_S
+        autoping=False,
+        compress=False,
+        max_msg_size=_MESSAGE_BYTES,
+        timeout=_CLOSE_S,
+        protocols=protocols if "Sec-WebSocket-Protocol" in request.headers else (),
     )
     if not response.can_prepare(request):
         return web.Response(status=400, text="Upgrade to a WebSocket here")

@@ -11,7 +11,7 @@ from local.exchanges.blockchain.instruments import instrument
 from local.exchanges.blockchain.player import PatientPlayer
 from local.exchanges.blockchain.rest import RestApi
 from local.exchanges.blockchain.settings import Settings, read_settings
-from local.exchanges.blockchain.streams import StreamServer, stream_site
+from local.exchanges.blockchain.streams import StreamServer, own_host_only
 from local.exchanges.blockchain.tape import Tape
 from local.exchanges.blockchain.venue import SimulatedMarket
 from local.exchanges.control import Control
@@ -37,8 +37,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
     control = Control(venue, hub, lambda: {"seed": options.seed, **progress()})
     answers = [*rest.routes(), *control.routes()]
     streams = StreamServer(hub, venue, rest, settings)
+    page, what = own_host_only(options.host), "the Blockchain.com streams"
     async with (
-        stream_site(streams, options) as ws_port,
+        site(streams.routes(), options, "ws", what, checks=page) as ws_port,
         site(answers, options, "rest", "the Blockchain.com REST") as rest_port,
         running(play()) as task,
     ):

@@ -1,14 +1,12 @@
 """The upgrade of a connection, and the port it comes to: only for the exchange's own page."""
 
-import contextlib
-import os
 import time
-from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from local.exchanges.blockchain.connection import BlockchainConnection
 from local.exchanges.blockchain.rest import RestApi
@@ -16,14 +14,14 @@ from local.exchanges.blockchain.settings import Settings
 from local.exchanges.blockchain.throttle import Throttle
 from local.exchanges.blockchain.venue import Venue
 from local.exchanges.hub import Hub
-from local.exchanges.serving import ServeOptions
 from local.exchanges.upgrade import upgrade
-from marketdata.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATH = "/mercury-gateway/v1/ws"
 ORIGIN = "https://exchange.blockchain.com"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_SHUTDOWN_S = 1.0
 
 
 class StreamServer:
@@ -54,32 +52,9 @@ class StreamServer:
         return await upgrade(request, self._hub, self._limits, make)
 
 
-@contextlib.asynccontextmanager
-async def stream_site(server: StreamServer, options: ServeOptions) -> AsyncIterator[int]:
-    """Serve the upgrades; the port that it really is.
-
-    Here the Origin must be the exchange's page, so that only the Host tells another site.
-
-    Raises:
-        LocalError: the port cannot be had.
-    """
-    app = web.Application(middlewares=[_own_host] if options.host in LOOPBACK else [])
-    app.add_routes(server.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    number = options.ports["ws"]
-    try:
-        listener = web.TCPSite(runner, options.host, number, ssl_context=options.tls)
-        try:
-            await listener.start()
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise LocalError(
-                f"the Blockchain.com streams cannot listen on {options.host}:{number}: {reason}"
-            ) from error
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+def own_host_only(host: str) -> list[Middleware]:
+    """The Origin must be the exchange's page, so that only the Host tells another site."""
+    return [_own_host] if host in LOOPBACK else []
 
 
 @web.middleware

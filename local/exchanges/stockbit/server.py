@@ -12,7 +12,7 @@ from local.exchanges.hub import Hub
 from local.exchanges.pace import run_market
 from local.exchanges.player import TapePlayer
 from local.exchanges.serving import ServeOptions, Serving, running, site
-from local.exchanges.stockbit.front_door import streams_site
+from local.exchanges.stockbit.front_door import stockbits_pages_too
 from local.exchanges.stockbit.moving import shift_time
 from local.exchanges.stockbit.rest import RestApi
 from local.exchanges.stockbit.streams import StreamServer
@@ -49,8 +49,9 @@ async def serve(options: ServeOptions) -> AsyncIterator[Serving]:
     play, progress = _play(venue, hub, options)
     rest += Control(venue, hub, progress).routes()
     streams = StreamServer(venue, hub, limits).routes()
+    pages = [stockbits_pages_too(options.host)]
     async with (
-        streams_site(streams, options) as ws_port,
+        site(streams, options, "ws", "the Stockbit streams", checks=pages) as ws_port,
         site(rest, options, "rest", "the Stockbit REST") as rest_port,
         running(play()) as task,
     ):

@@ -9,8 +9,9 @@ from aiohttp import web
 from local.exchanges.connection import ConnectionLimits
 from local.exchanges.hub import Hub
 from local.exchanges.stockbit.connection import BookVenue, StockbitConnection
-from local.exchanges.stockbit.front_door import upgrade
+from local.exchanges.stockbit.front_door import SUBPROTOCOLS
 from local.exchanges.stockbit.rest import refusal
+from local.exchanges.upgrade import upgrade
 
 
 class StreamServer:
@@ -40,7 +41,7 @@ class StreamServer:
                 "user_agent": request.headers.get("User-Agent", ""),
             },
         )
-        return await upgrade(request, self._hub, self._limits, make)
+        return await upgrade(request, self._hub, self._limits, make, SUBPROTOCOLS)
 
     def _open_books(self, tickers: Sequence[str], connection: int) -> None:
         """Before anything else of the new subscription."""
