@@ -39,7 +39,8 @@ class Backfill(threading.Thread):
 
     A hole is asked for from its low end on, and given up when the exchange has nothing for a
     page, twice asked. What it refuses five times is given up too; while it cannot be reached
-    or limits us it is asked again, however long that takes.
+    or limits us it is asked again, however long that takes. What finds no room on the way to
+    Kafka waits too, and is delivered again without another request.
 
     `report` is told of what went wrong with which tickers, `fail` of what cannot go on.
     """
@@ -120,7 +121,7 @@ class Backfill(threading.Thread):
                     now_s = time.monotonic()
                     hole = min(self._holes, key=lambda one: max(one.due_s, now_s))
                     wait_s = max(0.0, hole.due_s - now_s)
-                    wait_s = wait_s or self._budget.wait_s(hole.request().weight, now_s)
+                    wait_s = wait_s or self._budget.wait_s(hole.weight, now_s)
                     if not wait_s:
                         self._holes.remove(hole)
                         return hole
@@ -128,23 +129,30 @@ class Backfill(threading.Thread):
             return None
 
     def _fetch(self, hole: Hole) -> None:
-        try:
-            events, follows = hole.read(self._get(hole.request()))
-        except BadCredential as error:
-            self._close_type(hole, error)
+        if not hole.untaken and not self._read(hole):
             return
-        except (ExchangeError, DecodeError) as error:
-            self._failed(hole, error)
-            return
-        hole.failures = hole.refusals = 0
-        if events:
-            hole.deliver(hole.channel, events)
-        if follows is not Next.DONE:
-            self._again(hole, self._timing.backoff_cap if follows is Next.LATER else 0.0)
+        if not hole.hand_over():
+            self._again(hole, self._timing.backoff_cap)
+        elif hole.follows is not Next.DONE:
+            is_later = hole.follows is Next.LATER
+            self._again(hole, self._timing.backoff_cap if is_later else 0.0)
         elif hole.is_whole:
             self._say(hole, "capture.backfilled")
         else:
             self._say(hole, "capture.backfill_ended", reason="the exchange has no more of it")
+
+    def _read(self, hole: Hole) -> bool:
+        """Asks for the next page; whether there was an answer."""
+        try:
+            hole.untaken, hole.follows = hole.read(self._get(hole.request()))
+        except BadCredential as error:
+            self._close_type(hole, error)
+        except (ExchangeError, DecodeError) as error:
+            self._failed(hole, error)
+        else:
+            hole.failures = hole.refusals = 0
+            return True
+        return False
 
     def _failed(self, hole: Hole, error: ExchangeError | DecodeError) -> None:
         if self._ended:

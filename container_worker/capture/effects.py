@@ -61,14 +61,15 @@ class Effects:
                 self._mute(unit, emissions[number:], received_ns)
                 return
 
-    def fill(self, unit: Unit, events: Sequence[Any], received_ns: int) -> None:
-        """Writes what recovery found as `backfill`; what finds no room stays a gap."""
+    def fill(self, unit: Unit, events: Sequence[Any], received_ns: int) -> int:
+        """Writes what recovery found as `backfill`; how many found room, from the first on."""
         late = unit.of_backfill()
-        for write in unit.sync.fill(events):
+        for number, write in enumerate(unit.sync.fill(events)):
             self._outlet.make_room()
             if not self._outlet.send(late, write, received_ns):
-                self.log("capture.backfill_lost", unit, first=write.id)
-                return
+                self.log("capture.backfill_waits", unit, first=write.id)
+                return number
+        return len(events)
 
     def log(self, event: str, unit: Unit, **more: object) -> None:
         """A warning about one unit."""
@@ -98,9 +99,11 @@ class Effects:
             self._renew()
 
     def _mute(self, unit: Unit, lost: Emissions, received_ns: int) -> None:
+        """A hole that was not told is part of the one that opens here; so is asking for it."""
         unsent = [emission for emission in lost if isinstance(emission, Write)]
         self.run(unit, unit.sync.overflow(unsent), received_ns)
-        self.run(unit, [e for e in lost if not isinstance(e, Write)], received_ns)
+        left: Emissions = [one for one in lost if not isinstance(one, Write | Recover)]
+        self.run(unit, left, received_ns)
 
     def _restate(self, unit: Unit) -> None:
         source, channel = self.source_of(unit), unit.channel

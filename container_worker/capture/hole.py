@@ -15,7 +15,8 @@ from container_worker.exchanges.adapter import (
 from container_worker.exchanges.outcomes import CandleState, Trade
 
 Events = Sequence[Trade] | Sequence[CandleState]
-Deliver = Callable[[Channel, Events], None]
+Deliver = Callable[[Channel, Events], int]
+"""Returns how many of the events, from the first on, were taken."""
 
 MOST_TRADES = 100_000
 MOST_CANDLES = 1_000
@@ -39,7 +40,8 @@ class Next(enum.Enum):
 class Hole:
     """What is still missing, `first` to `last`, both in; `first` moves on with each answer.
 
-    `deliver` takes what is found. `due_s`, `failures` and `refusals` are the shell's: when it
+    `deliver` takes what is found; what it had no room for stays in `untaken`, and `follows`
+    says what comes after it. `due_s`, `failures` and `refusals` are the shell's: when it
     asks again, and how often in a row it got no answer, or a refusal.
     """
 
@@ -49,6 +51,8 @@ class Hole:
         self.last = last
         self.deliver = deliver
         self.found = 0
+        self.untaken: Events = ()
+        self.follows = Next.PAGE
         self.due_s = 0.0
         self.failures = self.refusals = 0
         self._empty = 0
@@ -57,6 +61,18 @@ class Hole:
     def is_whole(self) -> bool:
         """Whether nothing is missing any more."""
         return self.first > self.last
+
+    @property
+    def weight(self) -> int:
+        """What the next step costs of the exchange's budget."""
+        return 0 if self.untaken else self.request().weight
+
+    def hand_over(self) -> bool:
+        """Delivers what was read; whether all of it was taken."""
+        if self.untaken:
+            taken = self.deliver(self.channel, self.untaken)
+            self.untaken = self.untaken[taken:]
+        return not self.untaken
 
     def request(self) -> RestRequest:
         """The request for the next page."""

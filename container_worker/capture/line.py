@@ -163,11 +163,14 @@ class Line:
             with self._lock:
                 self._run(unit, unit.sync.offer(book), time.time_ns())
 
-    def fill(self, channel: Channel, events: Events) -> None:
-        """What recovery found, by rising id. Written as `backfill`; no gap says otherwise."""
+    def fill(self, channel: Channel, events: Events) -> int:
+        """What recovery found, by rising id. Written as `backfill`; no gap says otherwise.
+
+        Returns how many of them, from the first on, found room.
+        """
         unit = self.units[channel]
         with self._lock:
-            self._effects.fill(unit, events, time.time_ns())
+            return self._effects.fill(unit, events, time.time_ns())
 
     def disrupted(self, cause: Cause) -> None:
         """The line's only socket is gone."""

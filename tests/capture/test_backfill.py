@@ -110,6 +110,7 @@ class Run:
         self.pages = []
         self.reports = []
         self.failure = None
+        self.room = 10**9
         self.ended = threading.Event()
         self.backfill = Backfill(
             exchange.adapter if isinstance(exchange, Exchange) else exchange,
@@ -126,7 +127,9 @@ class Run:
         self.failure = error
 
     def take(self, channel, events):
-        self.pages.append((channel, list(events)))
+        taken = list(events)[: self.room]
+        self.pages.append((channel, taken))
+        return len(taken)
 
     def ask(self, channel, first, last):
         self.backfill.request(channel, first, last, self.take)
@@ -245,6 +248,24 @@ def test_what_the_exchanges_database_has_only_a_moment_later_is_not_given_up(run
     exchange.lag = dict.fromkeys(minutes(1, at=4), 2)
     one.ask(CANDLES, DAY_MS, DAY_MS + 4 * MINUTE_MS)
     wait_until(lambda: one.starts() == minutes(5))
+
+
+def test_what_finds_no_room_is_delivered_again_once_and_without_another_request(
+    run, wait_until, said
+):
+    exchange = Exchange(range(1, 26), per_page=10)
+    one = run(exchange)
+    one.room = 4
+    one.ask(TRADES, 1, 25)
+    wait_until(lambda: one.ids() == list(range(1, 26)))
+    assert exchange.asked == ["t BTC-USD 1 10", "t BTC-USD 11 20", "t BTC-USD 21 25"]
+    one.room = 0
+    one.ask(TRADES, 1, 3)
+    wait_until(lambda: len([page for _, page in one.pages if not page]) > 2)
+    one.room = 10
+    wait_until(lambda: len(said("capture.backfilled")) == 2)
+    assert one.ids() == [*range(1, 26), 1, 2, 3]
+    assert len(exchange.asked) == 4
 
 
 def test_an_empty_hole_and_a_type_without_history_ask_for_nothing(run):

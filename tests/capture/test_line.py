@@ -216,6 +216,36 @@ def test_what_found_no_room_is_one_gap_and_then_goes_on(type_) -> None:
     assert (last.get("b") or last["trade_id"] or last["price"]) in ([["6", "2"]], 3, 4)
 
 
+def test_a_hole_that_found_no_room_is_asked_for_once() -> None:
+    """Two trades that a clock held back come at once: the first one finds no room."""
+    world = World({"ws_trades": "exchange"})
+    ahead_ms = 2 * 3_600_000
+    early, behind = (
+        msgspec.structs.replace(trade(number), time_ms=NOW_MS + ahead_ms) for number in (2, 5)
+    )
+    world.feed(trade(1))
+    world.feed(early)
+    world.producer.full = True
+    world.feed(behind)
+    world.producer.full = False
+    world.tick()
+    world.feed(trade(6))
+    assert world.recovered == [("ws_trades", 2, 5)]
+    told = [value for value, _ in world.records("ws_trades") if value.get("e") == "gap"]
+    assert [(one["first"], one["last"]) for one in told] == [(2, None), (2, 5)]
+
+
+def test_of_what_was_recovered_the_part_that_found_room_is_counted() -> None:
+    world = World({"ws_trades": "exchange"})
+    channel = Channel("T", "ws_trades")
+    world.producer.full = True
+    assert world.line.fill(channel, [trade(1), trade(2)]) == 0
+    world.producer.full = False
+    world.tick()
+    assert world.line.fill(channel, [trade(1), trade(2)]) == 2
+    assert [headers.backfill for _, headers in world.records("ws_trades")] == [True, True]
+
+
 def chain_event(number):
     raw = msgspec.Raw(b'"void"')
     id_ = f"{(100 + number) << 32:019d}-0000000001"

@@ -105,7 +105,7 @@ def test_files_are_one_tape_by_receive_time(tmp_path):
         (HEADER + b"12 r0 {}\n", "line 2 is no REST answer"),
         (b'{"tapedeck":9,"exchange":"binance"}\n', "version 9 of the format"),
         (b"", "first line has none of the known forms"),
-        (gzip.compress(b"1723161590000000000 {}\n" * 9999)[:60], "is not a recording"),
+        (gzip.compress(b"1723161590000000000 {}\n" * 9999, mtime=0)[:60], "is not a recording"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence_with_the_file(tmp_path, content, words):
