@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.stack_settings import (
+    CANDLES_TABLE,
     CONNECTIONS_TABLE,
     DEVELOPMENT_KEY,
     INSTRUMENTS_TABLE,
     KEYS_TABLE,
+    LIMITS_TABLE,
+    RING_TABLE,
 )
 from marketdata.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TABLES = (CONNECTIONS_TABLE, KEYS_TABLE, INSTRUMENTS_TABLE)
+TABLES = (
+    CONNECTIONS_TABLE,
+    KEYS_TABLE,
+    INSTRUMENTS_TABLE,
+    LIMITS_TABLE,
+    RING_TABLE,
+    CANDLES_TABLE,
+)
+PASSING = frozenset({CONNECTIONS_TABLE, LIMITS_TABLE})
+"""Connections of an earlier start are gone with their sockets, and what they took with them."""
 EXPIRY_ATTRIBUTE = "exp"
 
 
@@ -53,19 +65,19 @@ def create_table(client: "DynamoDBClient", name: str) -> None:
 def create_tables(client: "DynamoDBClient") -> None:
     """Create the tables that are missing, and the development key of the local stack.
 
-    Connections of an earlier start are gone with their sockets, so their table starts empty.
+    The tables `PASSING` start empty.
 
     Raises:
         StoreUnavailable: the server does not answer.
     """
     try:
         there = set(client.list_tables()["TableNames"])
-        if CONNECTIONS_TABLE in there:
-            client.delete_table(TableName=CONNECTIONS_TABLE)
+        for name in PASSING & there:
+            client.delete_table(TableName=name)
     except (BotoCoreError, ClientError) as error:
         raise StoreUnavailable(f"DynamoDB Local does not answer: {error}") from error
     for name in TABLES:
-        if name not in there - {CONNECTIONS_TABLE}:
+        if name not in there - PASSING:
             create_table(client, name)
     _insert_key(client)
 

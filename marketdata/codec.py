@@ -17,6 +17,7 @@ from marketdata.messages import (
     Candle,
     ContractEvent,
     ControlMessage,
+    DepthTop,
     Mark,
     PriceUpdate,
     Telemetry,
@@ -59,6 +60,7 @@ _price = msgspec.json.Decoder(PriceUpdate)
 _tick = msgspec.json.Decoder(Tick)
 _event = msgspec.json.Decoder(ContractEvent)
 _candle = msgspec.json.Decoder(Candle)
+_depth = msgspec.json.Decoder(DepthTop)
 _control: msgspec.json.Decoder[ControlMessage] = msgspec.json.Decoder(ControlMessage)
 _telemetry = msgspec.json.Decoder(Telemetry)
 
@@ -166,6 +168,11 @@ def decode_candle(raw: bytes) -> Candle:
 def decode_event(raw: bytes) -> ContractEvent:
     """A record of `events`. Raises DecodeError."""
     return _decode(_event, raw)
+
+
+def decode_depth(raw: bytes) -> DepthTop:
+    """A record of `depth`. Raises DecodeError."""
+    return _decode(_depth, raw)
 
 
 def decode_control(raw: bytes) -> ControlMessage:

@@ -134,15 +134,25 @@ class ClientError(TapedeckError):
     """A client's message that cannot be served; `code` and `message` are the document's.
 
     `detail` says what was wrong and names it; `symbols` lists the symbols concerned.
+    `retry_after_s` is when another try may work, `dropped` how many events were left out.
     """
 
     def __init__(
-        self, code: str, message: str, *, detail: str = "", symbols: Sequence[str] = ()
+        self,
+        code: str,
+        message: str,
+        *,
+        detail: str = "",
+        symbols: Sequence[str] = (),
+        retry_after_s: int = 0,
+        dropped: int = 0,
     ) -> None:
         self.code = code
         self.message = message
         self.detail = detail
         self.symbols = tuple(symbols)
+        self.retry_after_s = retry_after_s
+        self.dropped = dropped
         super().__init__(detail or message)
 
 

@@ -148,6 +148,24 @@ class Candle(msgspec.Struct, frozen=True):
     closed: bool
 
 
+class DepthTop(msgspec.Struct, frozen=True, tag_field="type", tag="depth", omit_defaults=True):
+    """The best twenty levels a side of a book (topic `depth`), the exchange's own texts.
+
+    `id` is the book's last update id. `hash` is the SHA-256 of the levels as they stand here,
+    in hexadecimal (docs/topics.md says of which bytes): equal hashes are equal tops.
+    `provisional`: the book lost something and waits to be restated (rule 8).
+    """
+
+    symbol: str
+    timestamp: str
+    source: str
+    bids: list[Level]
+    asks: list[Level]
+    id: int
+    hash: str
+    provisional: bool = False
+
+
 class ContractEvent(msgspec.Struct, frozen=True, tag_field="type", tag="contract_event"):
     """An event of a Stellar contract, as sources/save-to-websocket.md prints it, and more.
 

@@ -8,7 +8,7 @@ whoever asks for both is sent both.
 
 from collections.abc import Collection, Mapping
 
-from marketdata.client_protocol import SUBSCRIPTION_LIMIT, client_error
+from marketdata.client_errors import SUBSCRIPTION_LIMIT, client_error
 
 MAX_SYMBOLS = 10
 

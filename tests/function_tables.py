@@ -23,7 +23,7 @@ def create(endpoint):
     """Tables of new names, with a key and symbols; returns the functions' variables."""
     client = client_of(endpoint)
     unique = uuid.uuid4().hex[:8]
-    kinds = ("connections", "keys", "instruments")
+    kinds = ("connections", "keys", "instruments", "limits", "ring", "candles")
     names = {kind: f"{unique}-{kind}" for kind in kinds}
     for name in names.values():
         create_table(client, name)
@@ -35,15 +35,18 @@ def create(endpoint):
         "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
         **{f"{kind.upper()}_TABLE": name for kind, name in names.items()},
         "ARCHIVE_BUCKET": "tapedeck",
+        "WELCOME_FUNCTION": "welcome",
+        "OPEN_WS": "true",
+        "ALLOW_RATE_ALL": "true",
     }
 
 
 def empty_connections(variables):
     """Remove every connection and subscription: what a test left must not meet the next one."""
     client = client_of(variables["AWS_ENDPOINT_URL_DYNAMODB"])
-    table = variables["CONNECTIONS_TABLE"]
-    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-        for item in page["Items"]:
+    for table in (variables["CONNECTIONS_TABLE"], variables["LIMITS_TABLE"]):
+        pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        for item in (item for page in pages for item in page["Items"]):
             client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
 

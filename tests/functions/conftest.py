@@ -108,6 +108,8 @@ def functions(table_variables, management, monkeypatch, s3_endpoint):
     variables = {
         **table_variables,
         "CALLBACK_URL_STREAM": management.endpoint,
+        "CALLBACK_URL_WS": management.endpoint.replace("/stream", "/ws"),
+        "CALLBACK_URL_CANDLES": management.endpoint.replace("/stream", "/candles"),
         "AWS_ENDPOINT_URL_S3": s3_endpoint,
     }
     for name, value in variables.items():

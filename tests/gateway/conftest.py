@@ -132,6 +132,9 @@ def start_gateway(tables, tmp_path_factory, wait_until):
             **os.environ,
             **tables,
             "CALLBACK_URL_STREAM": f"http://127.0.0.1:{api}/_management/stream",
+            "CALLBACK_URL_WS": f"http://127.0.0.1:{api}/_management/ws",
+            "CALLBACK_URL_CANDLES": f"http://127.0.0.1:{api}/_management/candles",
+            "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{api}/_lambda",
             **variables,
         }
         with log.open("wb") as output:

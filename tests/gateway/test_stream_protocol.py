@@ -129,7 +129,7 @@ def test_concurrent_subscribes_are_whole_and_never_more_than_ten(client, held, w
         ('{"type":"unsubscribe","symbols":[]}', "Expected `array` of length >= 1"),
         ('{"type":"ping","x":"\\ud800"}', "stands without its other half"),
         ('{"type":"ping","x":' + "[" * 10_000 + "]" * 10_000 + "}", "nested too deeply"),
-        ('{"type":"register"}', "unknown type 'register': this server knows subscribe"),
+        ('{"type":"enrol"}', "unknown type 'enrol': this server knows subscribe"),
         ('{"type":"$connect"}', "unknown type '$connect'"),
         ('{"type":"$disconnect"}', "unknown type '$disconnect'"),
         ('{"type":"$default"}', "unknown type '$default'"),
