@@ -34,7 +34,7 @@ $(VENV)/.project: pyproject.toml $(VENV)/.packages
 	  --no-build-isolation --no-deps -e .
 	@touch $@
 
-$(VENV)/.servers: local/jars.json $(VENV)/.project
+$(VENV)/.servers: local/jars.json examples/package-lock.json $(VENV)/.project
 	@$(BIN)/tapedeck setup
 	@touch $@
 
@@ -42,7 +42,7 @@ demo: setup
 	@exec $(BIN)/tapedeck up
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest -q -m "not soak" -n auto --dist loadscope
 
 soak: setup
 	$(BIN)/python -m pytest -q -m soak --timeout 7200
@@ -79,6 +79,6 @@ lock: $(VENV)/.project
 	$(BIN)/python -m local.jar_lock
 
 clean:
-	rm -rf $(VENV) .bench-venv .clients-venv build cdk.out .mypy_cache .ruff_cache .import_linter_cache \
+	rm -rf $(VENV) .bench-venv .clients-venv build cdk.out examples/node_modules .mypy_cache .ruff_cache .import_linter_cache \
 	  .hypothesis .pytest_cache *.egg-info
 	find $(PACKAGES) tests -name __pycache__ -prune -exec rm -rf {} +

@@ -40,6 +40,12 @@ os.environ.update(CREDENTIALS)
 os.environ.pop("AWS_PROFILE", None)
 
 
+def pytest_xdist_auto_num_workers(config):
+    """Tests wait for servers more than they compute: two cores carry three workers."""
+    del config
+    return min(4, max(3, os.cpu_count() or 1))
+
+
 @pytest.fixture(scope="session")
 def wait_until():
     """`wait_until(condition, seconds=10, what="…")`: polls every 20 ms, fails with `what`."""
