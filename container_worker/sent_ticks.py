@@ -1,6 +1,6 @@
-"""The end of `ticks`, read when derive begins a partition: what an earlier life has sent.
+"""The end of a topic that derive writes, read when it begins a partition: what was sent.
 
-ticks[p], last records ─► Conflator.seed
+ticks[p], candles[p], last records ─► seed of what is folded
 """
 
 import threading
@@ -12,7 +12,7 @@ from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, LogRa
 from container_worker.log_ranges import log_ranges
 from container_worker.settings import KafkaSettings
 from marketdata.errors import BrokerUnavailable
-from marketdata.topics import TICKS
+from marketdata.topics import TICKS, Topic
 
 TAIL_RECORDS = 20_000
 TAIL_SECONDS = 10.0
@@ -22,9 +22,12 @@ _GROUP = "derive-sent"
 
 
 def read_sent(
-    kafka: KafkaSettings, numbers: Iterable[int], stop: threading.Event
+    kafka: KafkaSettings,
+    numbers: Iterable[int],
+    stop: threading.Event,
+    topic: Topic = TICKS,
 ) -> list[ConsumedRecord]:
-    """The newest records of these partitions of `ticks`, each partition's in order.
+    """The newest records of these partitions of `topic`, each partition's in order.
 
     At most `TAIL_RECORDS` a partition. When the brokers do not give them within
     `PATIENCE_SECONDS`, or at `stop`, what has come is returned: then values may be sent twice,
@@ -33,7 +36,7 @@ def read_sent(
     Raises:
         BrokerError: the topic may not be read.
     """
-    partitions = [Partition(TICKS.name, number) for number in numbers]
+    partitions = [Partition(topic.name, number) for number in numbers]
     until_s = time.monotonic() + PATIENCE_SECONDS
     while partitions:
         consumer = KafkaConsumer(kafka, group=_GROUP)

@@ -23,6 +23,7 @@ from marketdata.archive_state import (
 from marketdata.archive_unit import Rows, Unit, ids_of
 from marketdata.codec import HeaderFields, parse_headers, split_key
 from marketdata.errors import DecodeError
+from marketdata.topics import UNARCHIVED
 
 __all__ = ["ArchiveFold", "Headers", "Rows"]
 
@@ -57,7 +58,7 @@ class ArchiveFold:
         """Records passed over because they are not what their topic says."""
         self._read = READERS[topic]
         self._units: dict[str, Unit] = {}
-        self._known: dict[object, _Sender] = {}
+        self._known: dict[object, _Sender | None] = {}
 
     def fold(self, key: bytes | None, headers: Headers, value: bytes) -> list[Rows]:
         """What this record adds to which objects, in the order of writing.
@@ -65,7 +66,10 @@ class ArchiveFold:
         Stale records (rule 11), repeats, and what does not decode give no rows.
         """
         try:
-            unit, queue_id, epoch, ours, late = self._identify(key, headers)
+            sender = self._identify(key, headers)
+            if sender is None:
+                return NO_ROWS
+            unit, queue_id, epoch, ours, late = sender
             if not raise_floor(unit.floors, queue_id, epoch):
                 return NO_ROWS
             return self._read(unit, epoch, value, ours=ours, late=late)
@@ -92,8 +96,8 @@ class ArchiveFold:
                 if unit.days[day].rows:
                     yield object_path(self.topic, exchange, ticker, stream_type, day)
 
-    def _identify(self, key: bytes | None, headers: Headers) -> _Sender:
-        """Whose record it is; what all records of a unit share is cached."""
+    def _identify(self, key: bytes | None, headers: Headers) -> _Sender | None:
+        """Whose record it is, None for one that is derived; what a unit's share is cached."""
         # Our own codec puts type, queue_id and epoch first; then id, received_ns and time;
         # then, where they apply, `ids` and `backfill`.
         identity: object = None
@@ -102,13 +106,15 @@ class ArchiveFold:
             if identity in self._known:
                 return self._known[identity]
         fields = parse_headers(headers)
-        found = _Sender(
-            self._unit(key, fields),
-            fields.queue_id,
-            fields.epoch,
-            fields.ids == "ours",
-            fields.backfill,
-        )
+        found = None
+        if fields.type not in UNARCHIVED:
+            found = _Sender(
+                self._unit(key, fields),
+                fields.queue_id,
+                fields.epoch,
+                fields.ids == "ours",
+                fields.backfill,
+            )
         if headers and identity and tuple(name for name, _ in headers[:3]) == _STABLE:
             if len(self._known) >= _IDENTITIES_KEPT:
                 self._known.clear()

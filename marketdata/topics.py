@@ -69,6 +69,12 @@ TICKER = "ws_ticker"
 CANDLE_UPDATES = "ws_candles"
 CONTRACT_EVENTS = "contract_events"
 
+DERIVED_CANDLES = "derived_candles"
+"""The header `type` of candles that derive makes: no capture unit has it (rule 18)."""
+
+UNARCHIVED = frozenset({DERIVED_CANDLES})
+"""What the archive passes over in its topics: it can be made again from what it has."""
+
 TOPIC_OF_TYPE: dict[str, Topic] = {
     DIFF_DEPTH: ORDERBOOK,
     DEPTH_SNAPSHOTS: ORDERBOOK,

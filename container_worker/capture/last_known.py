@@ -17,11 +17,11 @@ from container_worker.capture.known_records import (
 )
 from container_worker.kafka import partition_counts
 from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, Partition
-from container_worker.key_partition import partition_of
 from container_worker.log_ranges import log_ranges
 from container_worker.settings import KafkaSettings
 from marketdata import codec, topics
 from marketdata.errors import DecodeError
+from marketdata.partitions import partition_of
 
 __all__ = ["LastKnown", "Wanted", "read_last_known"]
 

@@ -418,3 +418,15 @@ def test_a_state_of_an_older_version_goes_on_and_its_days_are_not_counted_whole(
         lines(fold, trade(id_, f"{day}T23:00:00Z"), stream_type="ws_trades")
         [figures] = ledger(fold.state, day)
         assert (figures.events, figures.whole) == (1, day != DAY)
+
+
+def test_a_derived_candle_makes_no_row_and_no_unit():
+    fold = ArchiveFold("candles", PartitionState())
+    candle = (
+        b'{"pair":"BTC/USD","timestamp":1723204800000,"open":1,"high":1,"low":1,"close":1,'
+        b'"volume":1,"source":"coinbase","interval":"5m","closed":true}'
+    )
+    key = b"coinbase:BTC-USD"
+    assert lines(fold, candle, stream_type="derived_candles", key=key, id="1723204800000") == {}
+    assert list(fold.closed()) == []
+    assert lines(fold, candle, stream_type="ws_candles", key=key, id="1723204800000") != {}

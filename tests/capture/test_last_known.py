@@ -12,7 +12,6 @@ from kafka.partitioner.default import murmur2
 from container_worker import kafka as kafka_port
 from container_worker.capture.known_records import NOTHING, advanced, joined
 from container_worker.capture.last_known import LastKnown, Wanted, read_last_known
-from container_worker.key_partition import partition_of
 from container_worker.settings import KafkaSettings
 from marketdata import codec
 from marketdata.codec import HeaderFields
@@ -27,6 +26,7 @@ from marketdata.messages import (
     PriceUpdate,
     Watermark,
 )
+from marketdata.partitions import partition_of
 from marketdata.times import iso_ms
 from marketdata.topics import HOUR_MS, Topic
 

@@ -23,6 +23,8 @@ from marketdata.times import iso_ms
 
 pytestmark = pytest.mark.services
 
+TOPICS = (topics.PRICES, topics.TICKS, topics.CANDLES, topics.ORDERBOOK, topics.DEPTH)
+
 
 _tapes = itertools.count(1)
 
@@ -115,7 +117,7 @@ class Tape:
 @pytest.fixture
 def derive(broker, new_topic):
     """`derive()` starts one; all are gone afterwards."""
-    for topic in (topics.PRICES, topics.TICKS):
+    for topic in TOPICS:
         new_topic(topic.partitions, topic.name)
     started = []
 
@@ -241,7 +243,7 @@ def test_an_outage_is_survived_and_sigterm_during_one_ends_within_its_bound(
     tmp_path, wait_until
 ):
     with embedded.kafka(tmp_path / "kafka") as servers:
-        kafka_port.create_missing(KafkaSettings(servers), (topics.PRICES, topics.TICKS))
+        kafka_port.create_missing(KafkaSettings(servers), TOPICS)
         [broker] = [
             process
             for process in psutil.process_iter(["cmdline"])

@@ -1,4 +1,4 @@
-"""Derive: the records of `prices` become the conflated `ticks` (design.md §4, rule 22).
+"""Ticks: the records of `prices` become the conflated `ticks` (design.md §4, rule 22).
 
     prices ─► Conflator (a partition) ─► ticks ─► acknowledged ─► the group's commit
 
@@ -12,10 +12,11 @@ from collections.abc import Callable
 from functools import partial
 
 from container_worker import log
-from container_worker.kafka import Producer, check_topics
+from container_worker.derive.symbols import Symbols
+from container_worker.kafka import Producer
 from container_worker.kafka_consumer import ConsumedRecord, KafkaConsumer, Partition, Polled
 from container_worker.sent_ticks import read_sent
-from container_worker.settings import DeriveSettings, KafkaSettings
+from container_worker.settings import KafkaSettings
 from marketdata import codec
 from marketdata.errors import BrokerUnavailable, DecodeError
 from marketdata.ticks import OFFSET, Conflator, Due, Taken
@@ -28,18 +29,15 @@ REPORT_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
 
 
-def run(settings: DeriveSettings, stop: threading.Event) -> int:
-    """Derives until `stop`; the exit code.
+def run(kafka: KafkaSettings, symbols: Symbols, stop: threading.Event) -> None:
+    """Derives until `stop`, and notes the symbols that it hears.
 
     Raises:
-        TopicMismatch: `prices` or `ticks` is not as `marketdata.topics` says.
         BrokerError: Kafka refused; BrokerUnavailable when it did not answer at the start.
     """
-    kafka = settings.kafka
-    check_topics(kafka, (PRICES, TICKS))
     producer = Producer(kafka)
     consumer = KafkaConsumer(kafka, group="derive", topics=(PRICES,))
-    derive = Derive(consumer, producer, kafka, stop)
+    derive = TickStage(consumer, producer, kafka, symbols, stop)
     log.event("derive.started", servers=kafka.bootstrap_servers)
     try:
         while not stop.is_set():
@@ -54,7 +52,6 @@ def run(settings: DeriveSettings, stop: threading.Event) -> int:
     finally:
         if not consumer.close():
             log.event("derive.group_not_left", level="warning")
-    return 0
 
 
 class _Share:
@@ -87,7 +84,7 @@ class _Share:
         return min(bounds if unsent is None else [*bounds, unsent])
 
 
-class Derive:
+class TickStage:
     """The loop's body; `step` is one poll and what follows from it."""
 
     def __init__(
@@ -95,11 +92,13 @@ class Derive:
         consumer: KafkaConsumer,
         producer: Producer,
         kafka: KafkaSettings,
+        symbols: Symbols,
         stop: threading.Event,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._kafka = kafka
+        self._symbols = symbols
         self._stop = stop
         self._shares: dict[Partition, _Share] = {}
         self._unseeded: set[Partition] = set()
@@ -199,6 +198,7 @@ class Derive:
                 offset = int(dict(record.headers or ()).get(OFFSET) or b"-1")
             except (DecodeError, ValueError):
                 continue  # not ours: whoever wrote it, it says nothing about what we sent
+            self._symbols.note(record.key or b"", tick.symbol)
             share.conflator.seed(record.key or b"", fields, tick, event_ms, offset)
 
     def _take(self, share: _Share, record: ConsumedRecord, now_ms: int) -> None:
@@ -210,6 +210,7 @@ class Derive:
             if not share.conflator.fresh(key, fields, now_ms) or codec.is_mark(record.value):
                 return
             update = codec.decode_price(record.value)
+            self._symbols.note(key, update.symbol)
             event_ms = parse_iso_ms(update.timestamp)
             handed_on = [(name, raw or b"") for name, raw in headers]
             taken = Taken(update, event_ms, handed_on, record.offset, fields.received_ns)

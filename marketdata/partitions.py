@@ -1,5 +1,8 @@
 """Which partition a key lies in (rule 1): the murmur2 that all producers partition by."""
 
+from marketdata.ring_items import Source
+from marketdata.topics import TOPICS
+
 _SEED = 0x9747B28C
 _MULTIPLIER = 0x5BD1E995
 _SHIFT = 24
@@ -12,8 +15,13 @@ def partition_of(key: bytes, partitions: int) -> int:
     return (_murmur2(key) & _POSITIVE) % partitions
 
 
+def source_of(topic: str, key: bytes) -> Source:
+    """Where the records of a key are, in a topic of `marketdata.topics`."""
+    return Source(topic, partition_of(key, TOPICS[topic].partitions))
+
+
 def _murmur2(data: bytes) -> int:
-    """The 32-bit MurmurHash2 of Austin Appleby with Kafka's seed."""
+    """The 32-bit MurmurHash2 with Kafka's seed."""
     mixed = (_SEED ^ len(data)) & _MASK
     whole = len(data) & ~3
     for at in range(0, whole, 4):
