@@ -20,7 +20,7 @@ from container_worker import log, settings
 from container_worker.settings import KafkaSettings
 from marketdata.errors import InputError, TapedeckError
 
-STAGES = ("capture", "archive", "derive", "all")
+STAGES = ("capture", "archive", "derive", "keep", "all")
 FAILED = 1
 BAD_INPUT = 2
 COLLECT_EVERY = 50_000
@@ -33,6 +33,7 @@ S = TypeVar(
     settings.CaptureSettings,
     settings.ArchiveSettings,
     settings.DeriveSettings,
+    settings.KeepSettings,
 )
 
 
@@ -50,7 +51,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "capture", allow_abbrev=False, help="exchange sockets to Kafka: streams, or one job"
     )
     stages.add_parser("archive", allow_abbrev=False, help="Kafka to daily CSV objects")
-    stages.add_parser("derive", allow_abbrev=False, help="trades to conflated ticks")
+    stages.add_parser(
+        "derive", allow_abbrev=False, help="trades to ticks and candles, books to depth"
+    )
+    stages.add_parser("keep", allow_abbrev=False, help="deadlines and heartbeats of clients")
     everything = stages.add_parser(
         "all", allow_abbrev=False, help="one child process for each stage"
     )
@@ -81,6 +85,11 @@ def run(
         from container_worker import derive  # noqa: PLC0415
 
         return derive.run(derive_settings, stop)
+    if options.stage == "keep":
+        keep_settings = _with_brokers(settings.read_keep(variables))
+        from container_worker import keep  # noqa: PLC0415
+
+        return keep.run(keep_settings, stop)
     from container_worker import all_stages  # noqa: PLC0415
 
     return all_stages.run(options.streams, variables, stop)

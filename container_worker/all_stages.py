@@ -1,6 +1,6 @@
 """`all`: every stage as a child process of its own, for the small deployment (rule 30).
 
-all ─► capture, archive, derive    a stage that dies is started again after a pause
+all ─► capture, archive, derive, keep    a stage that dies is started again after a pause
 """
 
 import signal
@@ -92,7 +92,8 @@ def run(
     """
     _check(streams, variables)
     capture = ["capture", *(["--streams", str(streams)] if streams else [])]
-    stages = [make_stage(arguments) for arguments in (capture, ["archive"], ["derive"])]
+    others = [["archive"], ["derive"], ["keep"]]
+    stages = [make_stage(arguments) for arguments in (capture, *others)]
     code = 0
     while code != _BAD_INPUT and not stop.wait(_POLL_S):
         now_s = time.monotonic()
@@ -109,7 +110,13 @@ def _check(streams: Path | None, variables: Mapping[str, str]) -> None:
     faults: dict[str, None] = {}
     if streams is None and not settings.names_streams(variables):
         faults["no streams to capture: give --streams FILE, STREAMS_FILE or STREAMS"] = None
-    for read in (settings.read_capture, settings.read_archive, settings.read_derive):
+    reads = (
+        settings.read_capture,
+        settings.read_archive,
+        settings.read_derive,
+        settings.read_keep,
+    )
+    for read in reads:
         try:
             read(variables)
         except SettingsError as error:

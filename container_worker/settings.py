@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from container_worker.exchange_settings import ExchangeSettings, read_exchanges
+from container_worker.keep_settings import KeepTimes, read_callback_urls, read_times
 from container_worker.variables import Reader
 from marketdata.topics import ARCHIVED, MAIN_TYPE, TOPIC_OF_TYPE
 
@@ -90,6 +91,18 @@ class DeriveSettings:
     kafka: KafkaSettings
 
 
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """The keeper's: `callback_urls` has the management API of each stage that is kept."""
+
+    kafka: KafkaSettings
+    connections_table: str
+    ring_table: str
+    keys_table: str
+    callback_urls: Mapping[str, str]
+    times: KeepTimes
+
+
 def environment() -> Mapping[str, str]:
     """The process's own variables."""
     return os.environ
@@ -154,6 +167,21 @@ def read_derive(variables: Mapping[str, str]) -> DeriveSettings:
     """Derive's variables. Raises SettingsError with all faults."""
     reader = Reader(variables)
     settings = DeriveSettings(kafka=_kafka(reader, variables))
+    reader.check()
+    return settings
+
+
+def read_keep(variables: Mapping[str, str]) -> KeepSettings:
+    """The keeper's variables. Raises SettingsError with all faults."""
+    reader = Reader(variables)
+    settings = KeepSettings(
+        kafka=_kafka(reader, variables),
+        connections_table=reader.required("CONNECTIONS_TABLE", "the clients' connections"),
+        ring_table=reader.required("RING_TABLE", "the table that tells the topics' ids"),
+        keys_table=reader.required("KEYS_TABLE", "the table that tells which keys are revoked"),
+        callback_urls=read_callback_urls(reader),
+        times=read_times(reader),
+    )
     reader.check()
     return settings
 

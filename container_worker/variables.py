@@ -52,6 +52,21 @@ DEFAULTS: dict[str, str] = {
     "ARCHIVE_BUCKET": "",
     "ARCHIVE_FLUSH_SECONDS": "60",
     "ARCHIVE_BUFFER_MB": "256",
+    "CONNECTIONS_TABLE": "",
+    "RING_TABLE": "",
+    "KEYS_TABLE": "",
+    "CALLBACK_URL_STREAM": "",
+    "CALLBACK_URL_WS": "",
+    "CALLBACK_URL_CANDLES": "",
+    "KEEP_PERIOD_S": "2",
+    "KEEP_REGISTER_S": "10",
+    "KEEP_PONG_S": "30",
+    "KEEP_IDLE_S": "300",
+    "KEEP_TOUCH_S": "60",
+    "KEEP_LIFE_S": "90",
+    "KEEP_CONNECTION_S": "7200",
+    "KEEP_RECONNECT_S": "300",
+    "KEEP_TAKEOVER_S": "15",
 }
 """Every variable of our own, with its default; empty means that there is none.
 
@@ -158,6 +173,10 @@ class Reader:
             wanted = " or ".join(f"{scheme}://" for scheme in schemes)
             self.faults.append(f"{name}: {text!r} is not a URL that begins with {wanted}")
         return text.rstrip("/")
+
+    def optional_url(self, name: str, schemes: tuple[str, str]) -> str:
+        """As `url`; may be empty."""
+        return self.url(name, schemes) if self.text(name) else ""
 
     def topic(self, name: str, value: str) -> str:
         """A Kafka topic name, when it is not empty."""

@@ -18,6 +18,10 @@ ALL = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "ARCHIVE_BUCKET": "b",
     "STREAMS": "streams: []",
+    "CONNECTIONS_TABLE": "c",
+    "RING_TABLE": "r",
+    "KEYS_TABLE": "k",
+    "CALLBACK_URL_STREAM": "https://h/stream",
 }
 
 
@@ -72,7 +76,7 @@ def test_all_faults_of_the_variables_are_lines_on_stderr_and_exit_with_2():
 def test_all_names_the_faults_of_every_stage_once():
     with pytest.raises(SettingsError) as raised:
         all_stages.run(None, {}, threading.Event())
-    assert len(raised.value.faults) == 3
+    assert len(raised.value.faults) == 7
 
 
 @pytest.mark.parametrize(
@@ -137,11 +141,11 @@ signal.pause()
     stop, codes = threading.Event(), []
     thread = threading.Thread(target=lambda: codes.append(run_all(program, stop, monkeypatch)))
     thread.start()
-    wait_until(lambda: len(list(tmp_path.glob("*.second"))) == 3, 30, "three restarts")
+    wait_until(lambda: len(list(tmp_path.glob("*.second"))) == 4, 30, "four restarts")
     stop.set()
     thread.join(30)
     assert codes == [0]
-    assert len(list(tmp_path.glob("*.ended"))) == 3
+    assert len(list(tmp_path.glob("*.ended"))) == 4
 
 
 def test_a_stage_with_wrong_input_ends_all_with_2(monkeypatch):
@@ -162,7 +166,7 @@ while True: signal.pause()
     stop, codes = threading.Event(), []
     thread = threading.Thread(target=lambda: codes.append(run_all(program, stop, monkeypatch)))
     thread.start()
-    wait_until(lambda: len(list(tmp_path.iterdir())) == 3, 30, "three children")
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 4, 30, "four children")
     stop.set()
     thread.join(30)
     assert codes == [1]

@@ -155,6 +155,47 @@ def test_archive_needs_its_bucket_and_bounds_its_numbers():
         assert fault.startswith("ARCHIVE_FLUSH_SECONDS")
 
 
+KEEP = {
+    "KAFKA_BOOTSTRAP_SERVERS": "b:9092",
+    "CONNECTIONS_TABLE": "connections",
+    "RING_TABLE": "ring",
+    "KEYS_TABLE": "keys",
+    "CALLBACK_URL_WS": "https://h/ws/",
+}
+
+
+def test_keep_needs_its_tables_and_one_stage_and_keeps_those_that_have_an_address():
+    kept = settings.read_keep(KEEP)
+    assert kept.callback_urls == {"ws": "https://h/ws"}
+    assert (kept.times.register_s, kept.times.pong_s, kept.times.idle_s) == (10, 30, 300)
+    for name in ("CONNECTIONS_TABLE", "RING_TABLE", "KEYS_TABLE"):
+        [fault] = faults_of(settings.read_keep, {**KEEP, name: ""})
+        assert fault.startswith(f"{name} is missing")
+    [fault] = faults_of(settings.read_keep, {**KEEP, "CALLBACK_URL_WS": ""})
+    assert fault.startswith("CALLBACK_URL_STREAM is missing")
+
+
+def test_keep_bounds_its_times_and_its_lease_outlasts_some_sweeps():
+    for name in ("PERIOD", "REGISTER", "PONG", "IDLE", "TOUCH", "LIFE", "RECONNECT"):
+        for text in ("-1", "nan", "1e9", "soon"):
+            [fault] = faults_of(settings.read_keep, {**KEEP, f"KEEP_{name}_S": text})
+            assert fault.startswith(f"KEEP_{name}_S")
+    [fault] = faults_of(settings.read_keep, {**KEEP, "KEEP_TAKEOVER_S": "5"})
+    assert fault == "KEEP_TAKEOVER_S: 5 is less than 3 times KEEP_PERIOD_S"
+
+
+OF_THE_FUNCTIONS = {
+    *function_settings.VARIABLES.values(),
+    *function_settings.SWITCHES.values(),
+    *(name for name, *_ in function_settings.NUMBERS.values()),
+    *(name for name, _ in function_settings.LISTS.values()),
+}
+
+
+def test_no_variable_of_the_functions_looks_like_a_mistake_in_one_of_ours():
+    assert near_misses(OF_THE_FUNCTIONS) == []
+
+
 PAGE = (Path(__file__).parents[2] / "docs/settings.md").read_text(encoding="utf-8")
 
 
@@ -173,5 +214,6 @@ def test_the_page_of_settings_lists_every_variable_with_its_default():
 
 
 def test_the_page_of_settings_lists_the_functions_variables():
-    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", section("The functions"), re.MULTILINE))
-    assert listed == set(function_settings.VARIABLES.values()) - {"AWS_REGION"}
+    cells = re.findall(r"^\| (`[A-Z_`, ]+`) \|", section("The functions"), re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"[A-Z_]+", cell)}
+    assert listed == OF_THE_FUNCTIONS - {"AWS_REGION"}
