@@ -1,10 +1,11 @@
-"""Sends to clients through API Gateway's management API (PostToConnection).
+"""Speaks to clients through API Gateway's management API: posts, and asks who is there.
 
 boto3 takes over ten times as long for a post (`benchmarks/bench_push.py`): here connections
 are kept, signatures share what is constant, and posts run side by side. Posts to one
 connection are serial and in order, posts to different ones are parallel (rule 22).
 
     messages per connection ─► POST …/@connections/<id> ─► Outcome of each connection
+    connection ids ─► GET …/@connections/<id> ─► those that are gone
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -93,14 +94,28 @@ class ManagementApi:
         self, connection_id: str, data: bytes, *, limit_s: float = POST_LIMIT_S
     ) -> Outcome:
         """Send one message to one connection; an answer takes at most `limit_s`."""
-        try:
-            async with asyncio.timeout(limit_s):
-                status = await self._pool.request(self._request(connection_id, data))
-        except TimeoutError:
-            return Outcome.TIMED_OUT
-        except OSError:
-            return Outcome.UNREACHABLE
-        return OF_STATUS.get(status, Outcome.FAILED)
+        return await self._send(self._request("POST", connection_id, data), limit_s)
+
+    async def gone(
+        self, connection_ids: Collection[str], *, limit_s: float = POST_LIMIT_S
+    ) -> set[str]:
+        """Those that were answered 410; each is asked for once, many at a time.
+
+        Whatever else is answered, or nothing in time, does not say that one is gone.
+        """
+        found: set[str] = set()
+        waiting = iter(connection_ids)
+
+        async def worker() -> None:
+            for connection_id in waiting:
+                request = self._request("GET", connection_id, b"")
+                if await self._send(request, limit_s) is Outcome.GONE:
+                    found.add(connection_id)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._parallel, len(connection_ids))):
+                group.create_task(worker())
+        return found
 
     async def post_many(
         self,
@@ -162,14 +177,23 @@ class ManagementApi:
                 delivery.skipped = len(messages) - done - 1
                 return
 
-    def _request(self, connection_id: str, data: bytes) -> bytes:
+    async def _send(self, request: bytes, limit_s: float) -> Outcome:
+        try:
+            async with asyncio.timeout(limit_s):
+                status = await self._pool.request(request)
+        except TimeoutError:
+            return Outcome.TIMED_OUT
+        except OSError:
+            return Outcome.UNREACHABLE
+        return OF_STATUS.get(status, Outcome.FAILED)
+
+    def _request(self, method: str, connection_id: str, data: bytes) -> bytes:
         # An id ends in "=", which has to be percent-encoded (aws.md §9).
         path = self._base + quote(connection_id, safe="")
-        signature = self._signing().headers(path, hashlib.sha256(data).hexdigest())
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(data)}\r\n"
-            f"{signature}\r\n"
-        )
+        body_hash = hashlib.sha256(data).hexdigest()
+        signature = self._signing().headers(path, body_hash, method=method)
+        length = f"Content-Length: {len(data)}\r\n" if method == "POST" else ""
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{length}{signature}\r\n"
         return head.encode() + data
 
     def _signing(self) -> Signer:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 POSTs over kept connections, with nothing that PostToConnection does not need.
+"""HTTP/1.1 over kept connections, with nothing that `@connections` does not need.
 
 A post costs a third of what it costs with a general client: one write, one read, no objects
 in between. One request is under way on a connection at a time.

@@ -22,10 +22,10 @@ class Credentials:
 
 
 class Signer:
-    """Signs POST requests to one host at one moment; good for five minutes after it.
+    """Signs requests to one host at one moment; good for five minutes after it.
 
-    The text that is signed differs between two requests only in the path and in the body's
-    hash; the key is derived once.
+    The text that is signed differs between two requests only in the method, the path and
+    the body's hash; the key is derived once.
     """
 
     def __init__(
@@ -49,13 +49,14 @@ class Signer:
         )
         self._hmac = hmac.new(_key(credentials.secret_key, scope), digestmod="sha256")
 
-    def headers(self, path: str, body_hash: str) -> str:
-        """The header lines of a POST, as they go over the wire, `Host` excepted.
+    def headers(self, path: str, body_hash: str, *, method: str = "POST") -> str:
+        """The header lines of a request, as they go over the wire, `Host` excepted.
 
         `path` is percent-encoded; `body_hash` is the SHA-256 of the body in hexadecimal.
         """
         # The rule for every service but S3: the encoded path is encoded once more.
-        canonical = b"POST\n%b%b%b" % (
+        canonical = b"%b\n%b%b%b" % (
+            method.encode(),
             quote(path, safe="/~").encode(),
             self._after_path,
             body_hash.encode(),
