@@ -1,4 +1,8 @@
-"""The HTTP API: requests become events of format 2.0 for the functions that are deployed."""
+"""The HTTP API: requests become events of format 2.0 for the functions that are deployed.
+
+Pages of other ports of this machine may read the answers, as the page's origin may that a
+deployment names: API Gateway answers the question before it (`OPTIONS`) itself, as this does.
+"""
 
 from collections.abc import Mapping
 
@@ -11,8 +15,13 @@ from local.gateway.log import logger
 
 ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", "/api/symbols"): "symbols",
+    ("GET", "/api/ohlcv"): "ohlcv",
     ("GET", "/api/archive"): "archive_link",
+    ("GET", "/api/openapi.json"): "openapi",
+    ("GET", "/api/asyncapi.json"): "openapi",
+    ("GET", "/docs"): "docs_page",
 }
+PREFLIGHT_S = 600
 
 
 class HttpApi:
@@ -20,6 +29,13 @@ class HttpApi:
 
     def __init__(self, functions: Functions) -> None:
         self._functions = functions
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Every route, and what browsers ask before they use it from another origin."""
+        for method, path in ROUTES:
+            router.add_route(method, path, self.handle)
+        for path in {path for _, path in ROUTES}:
+            router.add_route("OPTIONS", path, self.preflight)
 
     async def handle(self, request: web.Request) -> web.Response:
         """A function's answer to one request."""
@@ -39,6 +55,28 @@ class HttpApi:
             return json_answer(500, {"message": "Internal Server Error"})
         return web.Response(
             status=response["statusCode"],
-            headers=response.get("headers"),
+            headers={**response.get("headers", {}), **_readable(request)},
             text=response.get("body", ""),
         )
+
+    async def preflight(self, request: web.Request) -> web.Response:
+        """What a page of another origin may ask for; it got past the guard, so it may."""
+        methods = sorted(method for method, path in ROUTES if path == request.path)
+        allowed = {
+            "Access-Control-Allow-Methods": ", ".join(methods),
+            "Access-Control-Allow-Headers": "authorization, content-type",
+            "Access-Control-Max-Age": str(PREFLIGHT_S),
+        }
+        return web.Response(status=204, headers={**allowed, **_readable(request)})
+
+
+def _readable(request: web.Request) -> dict[str, str]:
+    """Lets the origin that asks read the answer; `Link` is shown to no page unasked."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return {}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": "link",
+        "Vary": "Origin",
+    }
