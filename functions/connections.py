@@ -1,58 +1,56 @@
-"""Connections and their subscriptions: the only file that knows the table's keys (rule 25).
+"""Connections: the items `CONN#<stage>#<shard>`/`<id>` of the connections table (rule 25).
 
-`CONN#<id>`/`META` says who is connected and reserves up to ten names, each with the token of
-the subscribe that asked for it. `SYM#<name>#<shard>`/`<id>` is one subscription that is served.
-`rev` counts the changes of an item `META`; every change is conditional on the `rev` that it
-was computed from, so that messages of one connection may run at the same time.
+A connection reserves up to ten names (`symbols`), each with the token of the subscribe that
+asked for it, and with what it asked for (`wants`). `rev` counts the changes of these two; every
+change is conditional on the `rev` that it was computed from, so that messages of one connection
+may run at the same time.
 """
 
-import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.dynamodb import store_errors
+from functions.offsets_by_source import offsets_map
+from marketdata.connection_items import (
+    LIFE_S,
+    connections_pk,
+    registrations_pk,
+    shard_of,
+    subscriptions_pk,
+)
 from marketdata.errors import StoreUnavailable
+from marketdata.ring_items import Source
+from marketdata.subscriptions import CHANNEL_FEEDS, Wants, stored_wants
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SHARDS = 4
-"""Each is one partition of DynamoDB: 1,000 writes and 3,000 reads a second a name and shard."""
-LIFE_S = 7_500
-"""How long an item is believed: API Gateway ends a connection after 2 h; some margin."""
+REGISTERED_FEEDS = ("events", "ticks", "candles", "depth")
 BATCH = 25
 MAX_ROUNDS = 5
+TOUCH_MS = 60_000
+MAX_TOUCHED = 10_000
 CONTENTION = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+REFUSED = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 
 Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The item `META` as it was read."""
+    """A connection as it was read; `names` are reserved, each with its token."""
 
+    stage: str
     id: str
     connected_ms: int
     exp_s: int
     rev: int
     names: Mapping[str, int] = field(default_factory=dict)
-
-
-class Subscriber(NamedTuple):
-    """A connection that a name's prices go to."""
-
-    connection_id: str
-    connected_ms: int
-
-
-class Shard(NamedTuple):
-    """One of the parts in which a name's subscribers are kept."""
-
-    name: str
-    number: int
+    wants: Mapping[str, Wants] = field(default_factory=dict)
 
 
 class ConnectionsTable:
@@ -60,146 +58,107 @@ class ConnectionsTable:
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
-        self._table = table
+        self.table = table
+        self._touched: OrderedDict[str, int] = OrderedDict()
 
-    def open(self, connection_id: str, *, key_id: str, stage: str, connected_ms: int) -> None:
-        """Remember a new connection; needs `dynamodb:PutItem`. Raises StoreError."""
+    def open(
+        self,
+        connection_id: str,
+        *,
+        key_id: str,
+        stage: str,
+        connected_ms: int,
+        start: Mapping[Source, int] | None = None,
+    ) -> None:
+        """Remember a new connection; `start` is where the sources' heads stood.
+
+        Needs `dynamodb:PutItem`. Raises StoreError.
+        """
         item = {
-            **_meta_key(connection_id),
+            **meta_key(stage, connection_id),
             "key_id": {"S": key_id},
             "stage": {"S": stage},
             "connected_ms": {"N": str(connected_ms)},
             "exp": {"N": str(connected_ms // 1000 + LIFE_S)},
             "rev": {"N": "0"},
             "symbols": {"M": {}},
+            "wants": {"M": {}},
+            **({} if start is None else {"start": offsets_map(start)}),
         }
         with store_errors("remembering a connection"):
-            self._client.put_item(TableName=self._table, Item=item)
+            self._client.put_item(TableName=self.table, Item=item)
 
-    def get(self, connection_id: str) -> Connection | None:
+    def get(self, stage: str, connection_id: str) -> Connection | None:
         """The connection as it is now; needs `dynamodb:GetItem`. Raises StoreError."""
+        key = meta_key(stage, connection_id)
         with store_errors("reading a connection"):
-            answer = self._client.get_item(
-                TableName=self._table, Key=_meta_key(connection_id), ConsistentRead=True
-            )
+            answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
         item = answer.get("Item")
-        return _connection(connection_id, item) if item else None
+        return _connection(stage, connection_id, item) if item else None
 
-    def reserve(self, connection: Connection, names: Mapping[str, int]) -> bool:
-        """Write all reservations of a connection, unless it changed since it was read.
+    def touch(self, stage: str, connection_id: str, now_ms: int) -> None:
+        """Say that a message came in; written once a minute at most by each warm function.
 
-        Needs `dynamodb:UpdateItem`. Raises StoreError.
+        A connection that is not known stays unknown. Needs `dynamodb:UpdateItem`. Raises
+        StoreError.
         """
-        change = self._change_of_names(connection, names)
-        with store_errors("reserving subscriptions"):
+        if now_ms - self._touched.get(connection_id, 0) < TOUCH_MS:
+            return
+        change: Any = {
+            "TableName": self.table,
+            "Key": meta_key(stage, connection_id),
+            "UpdateExpression": "SET last_in_ms = :now",
+            "ConditionExpression": "attribute_exists(pk) AND "
+            "(attribute_not_exists(last_in_ms) OR last_in_ms < :stale)",
+            "ExpressionAttributeValues": {
+                ":now": {"N": str(now_ms)},
+                ":stale": {"N": str(now_ms - TOUCH_MS)},
+            },
+        }
+        if not self.update("noting a message", change):
+            return  # another warm function has said so, less than a minute ago
+        self._touched[connection_id] = now_ms
+        self._touched.move_to_end(connection_id)
+        if len(self._touched) > MAX_TOUCHED:
+            self._touched.popitem(last=False)
+
+    def forget(self, stage: str, connection_id: str, seen: Iterable[str] = ()) -> None:
+        """Remove a connection, its registrations and subscriptions, those to `seen` too.
+
+        Needs `dynamodb:DeleteItem` and `dynamodb:BatchWriteItem`. Raises StoreError.
+        """
+        key = meta_key(stage, connection_id)
+        with store_errors("forgetting a connection"):
+            answer = self._client.delete_item(
+                TableName=self.table, Key=key, ReturnValues="ALL_OLD"
+            )
+        # META first: after that nothing that is under way can begin to be served.
+        item = answer.get("Attributes", {})
+        names = {*item.get("symbols", {}).get("M", {}), *seen}
+        shard = shard_of(connection_id)
+        pks = [subscriptions_pk(feed, name, shard) for name in names for feed in CHANNEL_FEEDS]
+        if not item or item.get("registered", {}).get("BOOL"):
+            pks += [registrations_pk(feed, shard) for feed in REGISTERED_FEEDS]
+        keys = [{"pk": {"S": pk}, "sk": {"S": connection_id}} for pk in pks]
+        for start in range(0, len(keys), BATCH):
+            self._delete(keys[start : start + BATCH])
+
+    def update(self, what: str, change: Item) -> bool:
+        """One conditional UpdateItem; False when its condition or a transaction refused it."""
+        with store_errors(what):
             try:
                 self._client.update_item(**change)
             except ClientError as error:
-                if error.response["Error"]["Code"] in {
-                    "ConditionalCheckFailedException",
-                    "TransactionConflictException",
-                }:
+                if error.response["Error"]["Code"] in REFUSED:
                     return False
                 raise
         return True
 
-    def serve(self, connection: Connection, names: Collection[str], token: int) -> bool:
-        """Begin to serve names, if each is still reserved with this token.
+    def transact(self, what: str, actions: Sequence[Item]) -> bool:
+        """All actions or none; False when a condition or another transaction refused them.
 
-        Needs `dynamodb:ConditionCheckItem` and `dynamodb:PutItem`. Raises StoreError.
+        Raises StoreError for everything else.
         """
-        labels = {f"#n{number}": name for number, name in enumerate(names)}
-        check = {
-            "TableName": self._table,
-            "Key": _meta_key(connection.id),
-            "ConditionExpression": " AND ".join(
-                f"#symbols.{label} = :token" for label in labels
-            ),
-            "ExpressionAttributeNames": {"#symbols": "symbols", **labels},
-            "ExpressionAttributeValues": {":token": {"N": str(token)}},
-        }
-        attributes = {
-            "connected_ms": {"N": str(connection.connected_ms)},
-            "exp": {"N": str(connection.exp_s)},
-        }
-        puts = [
-            {"Put": {"TableName": self._table, "Item": {**key, **attributes}}}
-            for key in (_symbol_key(name, connection.id) for name in names)
-        ]
-        return self._together("beginning subscriptions", [{"ConditionCheck": check}, *puts])
-
-    def release(
-        self, connection: Connection, remaining: Mapping[str, int], ended: Collection[str]
-    ) -> bool:
-        """End subscriptions and their reservations together, unless something changed.
-
-        Needs `dynamodb:UpdateItem` and `dynamodb:DeleteItem`. Raises StoreError.
-        """
-        update = self._change_of_names(connection, remaining)
-        deletes = [
-            {"Delete": {"TableName": self._table, "Key": _symbol_key(name, connection.id)}}
-            for name in ended
-        ]
-        return self._together("ending subscriptions", [{"Update": update}, *deletes])
-
-    def forget(self, connection_id: str, seen: Iterable[str] = ()) -> None:
-        """Remove a connection, its subscriptions, and those under the names `seen`.
-
-        Needs `dynamodb:DeleteItem` and `dynamodb:BatchWriteItem`. Raises StoreError.
-        """
-        with store_errors("forgetting a connection"):
-            answer = self._client.delete_item(
-                TableName=self._table, Key=_meta_key(connection_id), ReturnValues="ALL_OLD"
-            )
-        # META first: after that no subscribe that is under way can begin to serve (`serve`).
-        symbols = answer.get("Attributes", {}).get("symbols", {}).get("M", {})
-        keys = [_symbol_key(name, connection_id) for name in {*symbols, *seen}]
-        for start in range(0, len(keys), BATCH):
-            self._delete(keys[start : start + BATCH])
-
-    def shards(self, name: str) -> list[Shard]:
-        """The parts that have to be read to know all subscribers of a name."""
-        return [Shard(name, number) for number in range(SHARDS)]
-
-    def subscribers(self, shard: Shard, now_s: int) -> list[Subscriber]:
-        """Who is served a name, from one of its parts, strongly consistent.
-
-        Needs `dynamodb:Query`. Raises StoreError.
-        """
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk",
-            FilterExpression="#exp > :now",
-            ProjectionExpression="sk, connected_ms",
-            ExpressionAttributeNames={"#exp": "exp"},
-            ExpressionAttributeValues={
-                ":pk": {"S": _symbol_pk(shard)},
-                ":now": {"N": str(now_s)},
-            },
-        )
-        with store_errors("reading the subscribers"):
-            return [
-                Subscriber(item["sk"]["S"], int(item["connected_ms"]["N"]))
-                for page in pages
-                for item in page["Items"]
-            ]
-
-    def _change_of_names(self, connection: Connection, names: Mapping[str, int]) -> Item:
-        return {
-            "TableName": self._table,
-            "Key": _meta_key(connection.id),
-            "UpdateExpression": "SET #symbols = :symbols, #rev = :next",
-            "ConditionExpression": "#rev = :rev",
-            "ExpressionAttributeNames": {"#symbols": "symbols", "#rev": "rev"},
-            "ExpressionAttributeValues": {
-                ":symbols": {"M": {name: {"N": str(token)} for name, token in names.items()}},
-                ":rev": {"N": str(connection.rev)},
-                ":next": {"N": str(connection.rev + 1)},
-            },
-        }
-
-    def _together(self, what: str, actions: Sequence[Item]) -> bool:
         with store_errors(what):
             try:
                 self._client.transact_write_items(TransactItems=list(actions))  # type: ignore[arg-type]
@@ -212,7 +171,7 @@ class ConnectionsTable:
         return True
 
     def _delete(self, keys: Sequence[Item]) -> None:
-        wanted: Any = {self._table: [{"DeleteRequest": {"Key": key}} for key in keys]}
+        wanted: Any = {self.table: [{"DeleteRequest": {"Key": key}} for key in keys]}
         for _ in range(MAX_ROUNDS):
             with store_errors("forgetting subscriptions"):
                 wanted = self._client.batch_write_item(RequestItems=wanted)["UnprocessedItems"]
@@ -221,24 +180,20 @@ class ConnectionsTable:
         raise StoreUnavailable("forgetting subscriptions failed: DynamoDB left some")
 
 
-def _meta_key(connection_id: str) -> Item:
-    return {"pk": {"S": f"CONN#{connection_id}"}, "sk": {"S": "META"}}
+def meta_key(stage: str, connection_id: str) -> Item:
+    """The key of a connection's own item."""
+    pk = connections_pk(stage, shard_of(connection_id))
+    return {"pk": {"S": pk}, "sk": {"S": connection_id}}
 
 
-def _symbol_key(name: str, connection_id: str) -> Item:
-    shard = Shard(name, zlib.crc32(connection_id.encode()) % SHARDS)
-    return {"pk": {"S": _symbol_pk(shard)}, "sk": {"S": connection_id}}
-
-
-def _symbol_pk(shard: Shard) -> str:
-    return f"SYM#{shard.name}#{shard.number}"
-
-
-def _connection(connection_id: str, item: Mapping[str, Any]) -> Connection:
+def _connection(stage: str, connection_id: str, item: Mapping[str, Any]) -> Connection:
+    wants = item.get("wants", {}).get("M", {})
     return Connection(
+        stage=stage,
         id=connection_id,
         connected_ms=int(item["connected_ms"]["N"]),
         exp_s=int(item["exp"]["N"]),
         rev=int(item["rev"]["N"]),
         names={name: int(token["N"]) for name, token in item["symbols"]["M"].items()},
+        wants={name: stored_wants(text["S"]) for name, text in wants.items()},
     )

@@ -3,7 +3,7 @@
 Names on the wire are theirs, in camel case.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,22 +30,6 @@ class WebSocketEvent(msgspec.Struct, frozen=True, rename="camel"):
     body: str | None = None
 
 
-class AuthorizerContext(msgspec.Struct, frozen=True, rename="camel"):
-    """`requestContext` of an authorizer's event: the HTTP API's has no `eventType`."""
-
-    event_type: str = ""
-
-
-class AuthorizerEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """A REQUEST authorizer's event: `methodArn`, or `routeArn` in the HTTP API's format 2.0."""
-
-    headers: Mapping[str, str] | None = None
-    query_string_parameters: Mapping[str, str] | None = None
-    method_arn: str = ""
-    route_arn: str = ""
-    request_context: AuthorizerContext = AuthorizerContext()
-
-
 class HttpEvent(msgspec.Struct, frozen=True, rename="camel"):
     """A request to the HTTP API, format 2.0."""
 
@@ -53,11 +37,16 @@ class HttpEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class KafkaRecord(msgspec.Struct, frozen=True):
-    """One record of an event source's batch; key and value are base64."""
+    """One record of an event source's batch; key and value are base64.
 
+    A header is a mapping of its one name to its bytes, each from -128 to 127 (aws.md §1).
+    """
+
+    offset: int
     key: str | None = None
     value: str | None = None
-    timestamp: int | None = None
+    timestamp: int = 0
+    headers: Sequence[Mapping[str, Sequence[int]]] = ()
 
 
 class KafkaEvent(msgspec.Struct, frozen=True):

@@ -1,10 +1,9 @@
-"""This process's way to clients: one management API for each stage, one loop for all.
+"""This process's ways to clients: one management API for each stage, one loop for all.
 
 Made when first needed and kept while the function is warm.
 """
 
 import atexit
-import functools
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,11 @@ from functions.event_loop import LoopThread
 from functions.gateway import Delivery, ManagementApi, Outcome
 from functions.settings import settings
 from functions.signing import Credentials
-from marketdata.errors import GatewayUnavailable
+from marketdata.errors import GatewayUnavailable, SettingsError
 
 _making = threading.Lock()
+_made: dict[str, "ClientPosts"] = {}
+_loops: list[LoopThread] = []
 
 
 class ClientPosts:
@@ -45,32 +46,41 @@ class ClientPosts:
         self._api.close()
 
     def close(self) -> None:
-        """Close the kept connections and end the loop."""
+        """Close the kept connections."""
         self._loop.run(self._close())
-        self._loop.stop()
 
 
-def stream_posts() -> ClientPosts:
-    """The clients of the stage `stream`."""
+def posts(stage: str) -> ClientPosts:
+    """The clients of a stage.
+
+    Raises:
+        SettingsError: this deployment does not have the stage.
+    """
     with _making:
-        return _stream_posts()
+        if stage not in _made:
+            _made[stage] = _posts(stage)
+        return _made[stage]
 
 
-@functools.cache
-def _stream_posts() -> ClientPosts:
-    known = settings().having("callback_url_stream", "region")
-    api = ManagementApi(
-        known.callback_url_stream, region=known.region, credentials=_credentials()
-    )
-    return ClientPosts(api, LoopThread())
+def _posts(stage: str) -> ClientPosts:
+    known = settings().having("region")
+    url = known.callback_url(stage)
+    if not url:
+        raise SettingsError([f"the variable CALLBACK_URL_{stage.upper()} is not set"])
+    if not _loops:
+        _loops.append(LoopThread())
+    api = ManagementApi(url, region=known.region, credentials=_RoleCredentials())
+    return ClientPosts(api, _loops[0])
 
 
 def close() -> None:
-    """Close what was made; the next call of `stream_posts` makes it anew."""
+    """Close what was made; the next call of `posts` makes it anew."""
     with _making:
-        if _stream_posts.cache_info().currsize:
-            _stream_posts().close()
-            _stream_posts.cache_clear()
+        for one in _made.values():
+            one.close()
+        _made.clear()
+        while _loops:
+            _loops.pop().stop()
 
 
 atexit.register(close)
@@ -87,7 +97,3 @@ class _RoleCredentials:
             raise GatewayUnavailable("there are no AWS credentials to sign posts with")
         frozen = self._chain.get_frozen_credentials()
         return Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
-
-
-def _credentials() -> _RoleCredentials:
-    return _RoleCredentials()

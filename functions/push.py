@@ -1,7 +1,9 @@
-"""Kafka's `ticks` to clients: the event source's batches become posts to connections.
+"""Kafka's topics to clients: the event sources' batches become posts to connections.
 
-Needs on the connections `dynamodb:Query`, `DeleteItem` and `BatchWriteItem`, and
-`execute-api:ManageConnections`. A raised error makes the event source send the batch again.
+One function for all topics that are pushed; each has an event source of its own. Needs on the
+connections `dynamodb:Query`, `PutItem`, `DeleteItem` and `BatchWriteItem`, on the ring
+`GetItem`, `PutItem` and `UpdateItem`, and `execute-api:ManageConnections`. A raised error makes
+the event source send the batch again.
 """
 
 import functools
@@ -11,13 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from functions.logic.answering import now_ms
-from functions.logic.pushing import Pushing
+from functions.logic.audience import Audiences
+from functions.logic.pushing import Pushing, Ringing
 from functions.logic.slow_connections import SlowConnections
-from functions.posting import stream_posts
-from functions.tables import connections_table
+from functions.posting import posts
+from functions.settings import settings
+from functions.tables import (
+    connections_table,
+    registrations_table,
+    ring_table,
+    subscriptions_table,
+)
 from functions.telemetry import logger
 
-READERS = 16
+WORKERS = 16
 MARGIN_S = 4.0
 """Left for the posts under way, the goodbyes and the log line, before Lambda's own limit."""
 
@@ -32,10 +41,14 @@ class LambdaContext(Protocol):
 
 @functools.cache
 def _pushing() -> Pushing:
+    known = settings()
+    workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="push")
     return Pushing(
+        ringing=Ringing(ring_table(), frozenset(known.ring_topics), known.ring_seconds),
         connections=connections_table(),
-        posts=stream_posts(),
-        readers=ThreadPoolExecutor(READERS, thread_name_prefix="subscribers"),
+        audiences=Audiences(subscriptions_table(), registrations_table(), workers),
+        posts=posts,
+        workers=workers,
         slow=SlowConnections(),
         clock=time.monotonic,
     )

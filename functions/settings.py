@@ -38,7 +38,7 @@ SWITCHES = {"open_ws": "OPEN_WS", "rate_all": "ALLOW_RATE_ALL"}
 
 LISTS = {
     "ring_topics": ("RING_TOPICS", ("events", "candles", "ticks", "depth")),
-    "candle_sources": ("CANDLE_SOURCES", ("blockchain", "coinbase", "binance")),
+    "candle_sources": ("CANDLE_SOURCES", ("coinbase", "blockchain", "binance")),
 }
 """Each with its variable, a list with commas, and its default."""
 

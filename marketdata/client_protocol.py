@@ -21,6 +21,7 @@ from marketdata.client_errors import (
     client_error,
 )
 from marketdata.client_messages import (
+    KNOWN_TYPES,
     MAX_NAME_LENGTH,
     MAX_UNSUBSCRIBE_NAMES,
     ClientMessage,
@@ -52,6 +53,7 @@ from marketdata.times import iso_ms
 
 __all__ = [
     "INTERNAL",
+    "KNOWN_TYPES",
     "MAX_NAME_LENGTH",
     "MAX_UNSUBSCRIBE_NAMES",
     "MESSAGES",

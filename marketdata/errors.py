@@ -127,7 +127,7 @@ class ArchiveConflict(StoreError):
 
 
 class GatewayUnavailable(TapedeckError):
-    """The management API did not answer or refuses everything; worth another try."""
+    """The clients' gateway did not answer, or refuses everything; worth another try."""
 
 
 class ClientError(TapedeckError):

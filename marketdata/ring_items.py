@@ -49,8 +49,10 @@ def parse_cursor(text: str) -> Cursor:
     topic, _, rest = text.partition(":")
     topic_id, _, numbers = rest.partition(":")
     partition, _, offset = numbers.partition(":")
-    is_number = all(one.isascii() and one.isdigit() for one in (partition, offset))
-    if not topic or not topic_id or not is_number or len(offset) > _DIGITS:
+    is_number = all(
+        one.isascii() and one.isdigit() and len(one) <= _DIGITS for one in (partition, offset)
+    )
+    if not topic or not topic_id or not is_number:
         raise DecodeError(f"not a cursor: {text[:80]!r}")
     return Cursor(topic, topic_id, int(partition), int(offset))
 

@@ -39,8 +39,14 @@ def answer(
     Nothing is raised for anything that a client can send, nor when a service fails.
     """
     now = now_ms()
+    connection_id = event.request_context.connection_id
+    return answered(lambda: respond(connection_id, message_of(event, expected), now), now)
+
+
+def answered(respond: Callable[[], bytes | None], now: int) -> bytes | None:
+    """What `respond` returns, or the `error` for what it raises."""
     try:
-        return respond(event.request_context.connection_id, message_of(event, expected), now)
+        return respond()
     except ClientError as error:
         return client_protocol.error(error, now)
     except TapedeckError as error:

@@ -1,103 +1,137 @@
-"""One batch of ticks to everybody who is subscribed (rules 22, 23).
+"""One delivery of an event source to everybody who is to have it (rules 20, 22, 23).
 
-    batch ─► names ─► subscribers, read now ─► messages per connection ─► posts ─► report
+    event ─► batches ─► ring, HEAD ─► who listens, read now ─► posts ─► report
 
 What concerns one client stays with that client: it is gone, slow or throttled, and the others
-have their prices. What concerns the management API or DynamoDB as a whole is raised, and the
-batch comes again.
+have their updates. What concerns the management API or DynamoDB as a whole is raised, and the
+event comes again.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from functions.gateway import OF_THE_SERVICE, Delivery, Outcome
+from functions.logic.audience import Audience, Audiences, Part
+from functions.logic.batches import Batch, Delivered, read_batches
 from functions.logic.slow_connections import SlowConnections
-from functions.logic.ticks import Batch, read_batch
-from marketdata.errors import GatewayUnavailable
+from functions.logic.updates import read_updates
+from marketdata.errors import GatewayUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from functions.connections import ConnectionsTable
     from functions.posting import ClientPosts
+    from functions.ring import RingTable
 
 YOUNG_MS = 30_000
 """A 410 on a connection younger than this is not a goodbye (rule 23)."""
+OLD_MS = 5_000
+"""Of a batch whose oldest record is older, only the newest ticks and tops are sent."""
 
 Report = dict[str, int | str]
+Posts = Callable[[str], "ClientPosts"]
 
 
-@dataclass(slots=True)
-class Audience:
-    """Who gets what of a batch."""
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """Where batches are kept, which topics' are, and for how long."""
 
-    messages: dict[str, list[bytes]]
-    connected_ms: dict[str, int]
-    names: dict[str, set[str]]
+    ring: "RingTable"
+    topics: frozenset[str]
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pushing:
-    """Pushes batches; `clock` is monotonic, in seconds."""
+    """Pushes deliveries; `posts` gives a stage's clients, `clock` is monotonic, in seconds."""
 
+    ringing: Ringing
     connections: "ConnectionsTable"
-    posts: "ClientPosts"
-    readers: Executor
+    audiences: Audiences
+    posts: Posts
+    workers: Executor
     slow: SlowConnections
     clock: Callable[[], float]
 
     def push(self, event: Mapping[str, Any], *, now_ms: int, until_s: float) -> Report:
-        """Send a batch's prices; the report has counts and durations for one log line.
+        """Send a delivery's updates; the report has counts and durations for one log line.
 
         No post begins after `until_s` of the clock.
 
         Raises:
-            StoreError: the subscriptions cannot be read.
+            StoreError: the ring, the subscriptions or the registrations cannot be reached.
             GatewayUnavailable: nobody could be sent to, for a reason that is no client's.
         """
         started = self.clock()
-        batch = read_batch(event, now_ms)
-        audience = self._audience(batch, now_ms)
+        delivered = read_batches(event)
+        parts, poison = self._parts(delivered, now_ms)
+        audience = self.audiences.of(parts, now_ms // 1000)
         read = self.clock()
-        paused, limits_s = self.slow.split(audience.messages, read)
-        messages = _slow_ones_last(audience.messages, paused, limits_s)
-        deliveries = self.posts.post_many(messages, limits_s=limits_s, until_s=until_s)
+        paused, limits_s = self.slow.split(audience, read)
+        deliveries = self._post(audience, paused, limits_s, until_s)
         posted = self.clock()
         self._remember(deliveries, posted)
-        forgotten = self._forget(audience, deliveries, now_ms)
         report = {
-            **_of_batch(batch, now_ms),
+            **_of_delivered(delivered, parts, now_ms),
             **_of_posts(deliveries),
-            "connections": len(audience.messages),
+            "poison": delivered.poison + poison,
+            "connections": len(audience),
             "paused": len(paused),
-            "forgotten": forgotten,
+            "forgotten": self._forget(audience, deliveries, now_ms),
+            "late": self._note_late(audience, deliveries, now_ms),
             "read_ms": round((read - started) * 1000),
             "post_ms": round((posted - read) * 1000),
         }
         _refuse_failure_of_all(deliveries, report)
         return report
 
-    def _audience(self, batch: Batch, now_ms: int) -> Audience:
-        subscribers = self._subscribers(batch.names, now_ms)
-        audience = Audience({}, {}, {})
-        for price in batch.prices:
-            for name, text in price.texts.items():
-                for connection_id, connected_ms in subscribers[name].items():
-                    audience.messages.setdefault(connection_id, []).append(text)
-                    audience.connected_ms[connection_id] = connected_ms
-                    audience.names.setdefault(connection_id, set()).add(name)
-        return audience
+    def _parts(self, delivered: Delivered, now_ms: int) -> tuple[list[Part], int]:
+        """The sources' parts, after all of them are in the ring (rule 20, steps 1 and 2)."""
+        oldest_ms = delivered.oldest_ms
+        is_old = oldest_ms is not None and now_ms - oldest_ms > OLD_MS
+        expires_s = now_ms // 1000 + self.ringing.seconds
+        ids = list(self.workers.map(lambda one: self._keep(one, expires_s), delivered.batches))
+        parts, poison = [], 0
+        for batch, topic_id in zip(delivered.batches, ids, strict=True):
+            updates, broken = read_updates(batch.source, topic_id, batch.records)
+            parts.append(Part(batch, topic_id, updates, is_old))
+            poison += broken
+        return parts, poison
 
-    def _subscribers(self, names: Iterable[str], now_ms: int) -> dict[str, dict[str, int]]:
-        shards = [shard for name in names for shard in self.connections.shards(name)]
-        parts = self.readers.map(
-            lambda shard: self.connections.subscribers(shard, now_ms // 1000), shards
-        )
-        found: dict[str, dict[str, int]] = {}
-        for shard, part in zip(shards, parts, strict=True):
-            found.setdefault(shard.name, {}).update(part)
-        return found
+    def _keep(self, batch: Batch, expires_s: int) -> str:
+        ring, source = self.ringing.ring, batch.source
+        topic_id = ring.topic_id(source.topic)
+        if source.topic in self.ringing.topics:
+            ring.append(source, topic_id, batch.first, batch.next, batch.records, expires_s)
+            ring.advance(source, topic_id, batch.next)
+        return topic_id
+
+    def _post(
+        self,
+        audience: Audience,
+        paused: set[str],
+        limits_s: Mapping[str, float],
+        until_s: float,
+    ) -> dict[str, Delivery]:
+        stages: dict[str, dict[str, list[bytes]]] = {}
+        taken = [one for one in audience if one not in paused]
+        for one in sorted(taken, key=lambda one: one in limits_s):  # the slow ones last
+            listener = audience[one]
+            texts = [message.text for message in listener.messages]
+            stages.setdefault(listener.stage, {})[one] = texts
+
+        def post(stage: str) -> dict[str, Delivery]:
+            try:
+                posts = self.posts(stage)
+            except SettingsError:  # the stage was taken away, its clients are left
+                return {}
+            return posts.post_many(stages[stage], limits_s=limits_s, until_s=until_s)
+
+        # Nothing is gained by a thread for the usual one.
+        done = map(post, stages) if len(stages) == 1 else self.workers.map(post, stages)
+        return {one: delivery for part in done for one, delivery in part.items()}
 
     def _remember(self, deliveries: Mapping[str, Delivery], now_s: float) -> None:
         for connection_id, delivery in deliveries.items():
@@ -110,32 +144,43 @@ class Pushing:
         self, audience: Audience, deliveries: Mapping[str, Delivery], now_ms: int
     ) -> int:
         gone = [
-            connection_id
-            for connection_id, delivery in deliveries.items()
-            if delivery.last is Outcome.GONE
-            and now_ms - audience.connected_ms[connection_id] >= YOUNG_MS
+            one
+            for one, delivery in deliveries.items()
+            if delivery.last is Outcome.GONE and now_ms - audience[one].connected_ms >= YOUNG_MS
         ]
-        done = self.readers.map(
-            lambda one: self.connections.forget(one, audience.names[one]), gone
+        done = self.workers.map(
+            lambda one: self.connections.forget(audience[one].stage, one, audience[one].names),
+            gone,
         )
         return len(list(done))
 
+    def _note_late(
+        self, audience: Audience, deliveries: Mapping[str, Delivery], now_ms: int
+    ) -> int:
+        late = [
+            (name, subscriber)
+            for one, delivery in deliveries.items()
+            if delivery.last is Outcome.THROTTLED
+            for (_, name), subscriber in audience[one]
+            .missed(delivery.sent + delivery.too_large)
+            .items()
+        ]
+        put = self.audiences.subscriptions.put_late
+        done = self.workers.map(lambda one: put(one[0], one[1], now_ms // 1000), late)
+        return len(list(done))
 
-def _slow_ones_last(
-    messages: Mapping[str, list[bytes]], paused: set[str], limits_s: Mapping[str, float]
-) -> dict[str, list[bytes]]:
-    taken = {one: texts for one, texts in messages.items() if one not in paused}
-    return dict(sorted(taken.items(), key=lambda item: item[0] in limits_s))
 
-
-def _of_batch(batch: Batch, now_ms: int) -> Report:
+def _of_delivered(delivered: Delivered, parts: Sequence[Part], now_ms: int) -> Report:
+    oldest_ms = delivered.oldest_ms
     return {
-        "records": batch.records,
-        "poison": batch.poison,
-        "other_pace": batch.other_pace,
-        "cut": batch.cut,
-        "prices": len(batch.prices),
-        "age_ms": 0 if batch.oldest_ms is None else now_ms - batch.oldest_ms,
+        "topic": ",".join(dict.fromkeys(part.feed for part in parts)),
+        "records": delivered.records,
+        "passed_over": delivered.passed_over,
+        "updates": sum(len(part.updates) for part in parts),
+        "cut": sum(
+            not update.newest for part in parts if part.cuts_off for update in part.updates
+        ),
+        "age_ms": 0 if oldest_ms is None else now_ms - oldest_ms,
     }
 
 

@@ -1,148 +1,158 @@
-"""Subscribe and unsubscribe, safe when messages of one connection run at the same time.
+"""Subscribe and unsubscribe by JSON (design.md §7; rules 20, 21).
 
-subscribe:   reserve on META ─► post `subscribed` ─► serve, if the reservation still stands
-unsubscribe: end reservation and subscription in one transaction ─► answer `unsubscribed`
+    subscribe    look up ─► reserve ─► `subscribed` ─► serve from now, or without a seam
+    unsubscribe  end reservation and subscription in one transaction ─► `unsubscribed`
 
-So `subscribed` always comes before the first update, and whatever dies in between leaves a
-reservation that a repeated subscribe puts right. A reservation carries the token of the
-subscribe that made it: one that was overtaken by an unsubscribe, a disconnect or a newer
-subscribe finds another token and serves nothing (rules 20, 25).
+`subscribed` always comes before the first update.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from functions.gateway import Outcome
-from functions.logic.attempts import attempts
+from functions.logic.asked_names import Listed, look_up
+from functions.logic.reserving import Reserved, Reserving
+from functions.logic.resuming import Resuming, Wish, given_cursors
+from functions.subscriptions import Subscriber, Terms
 from marketdata import client_protocol
-from marketdata.client_protocol import INTERNAL, UNKNOWN_SYMBOL, Subscribe, Unsubscribe
-from marketdata.errors import GatewayUnavailable, StoreUnavailable
-from marketdata.subscriptions import Reservations, refuse_too_many, release, reserve
+from marketdata.client_protocol import (
+    VALIDATION_ERROR,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    client_error,
+)
+from marketdata.connection_items import Feed
+from marketdata.errors import GatewayUnavailable, TapedeckError
+from marketdata.ring_items import Cursor
+from marketdata.subscriptions import Want, refuse_too_many, wants_of
+from marketdata.times import iso_ms
 
 if TYPE_CHECKING:
-    from functions.connections import Connection, ConnectionsTable
-    from functions.instruments import InstrumentsTable
+    from functions.listings import ListingsTable
+    from functions.posting import ClientPosts
+    from functions.ring import RingTable
+    from functions.subscriptions import SubscriptionsTable
 
-Post = Callable[[str, bytes], Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """What one subscribe has reserved, and what was there before it."""
-
-    connection: "Connection"
-    names: tuple[str, ...]
-    token: int
-    before: Reservations
+ECHOED = ("channels", "rate", "interval")
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribing:
-    """Makes subscriptions."""
+    """Makes subscriptions of one stage's clients."""
 
-    connections: "ConnectionsTable"
-    instruments: "InstrumentsTable"
-    post: Post
+    stage: str
+    listings: "ListingsTable"
+    subscriptions: "SubscriptionsTable"
+    ring: "RingTable"
+    reserving: Reserving
+    resuming: Resuming
+    posts: "ClientPosts"
+    rate_all: bool
 
-    def subscribe(self, connection_id: str, message: Subscribe, now_ms: int) -> None:
+    def subscribe(
+        self, connection_id: str, message: Subscribe, now_ms: int, given: Collection[str] = ()
+    ) -> None:
         """Subscribe to all names of the message or to none; posts `subscribed` itself.
 
+        `given` names the members that the client wrote: those are confirmed.
+
         Raises:
-            ClientError: SUBSCRIPTION_LIMIT, UNKNOWN_SYMBOL, or INTERNAL for a connection that
-                is not known (any more).
+            ClientError: VALIDATION_ERROR, SUBSCRIPTION_LIMIT, UNKNOWN_SYMBOL, or INTERNAL for a
+                connection that is not known (any more).
             StoreError: DynamoDB failed.
-            GatewayUnavailable: the confirmation could not be sent; nothing has changed.
+            GatewayUnavailable: the client could not be told, or not sent what it missed.
         """
-        names = message.names
+        names, wants = message.names, wants_of(message)
         refuse_too_many(names)
-        self._refuse_unknown(names)
-        reserved = self._reserve(connection_id, names)
-        outcome = self.post(connection_id, client_protocol.subscribed(names, now_ms))
-        if outcome is Outcome.SENT:
-            self._serve(reserved)
-            return
-        self._give_back(reserved)
-        if outcome is not Outcome.GONE:
-            raise GatewayUnavailable(f"a confirmation was answered with {outcome.value}")
-
-    def _refuse_unknown(self, names: Sequence[str]) -> None:
-        unknown = self.instruments.unknown(names)
-        if not unknown:
-            return
-        raised = {name.upper(): name for name in unknown if name != name.upper()}
-        missing = set(self.instruments.unknown(list(raised)))
-        meant = [
-            f"{upper} for {name}" for upper, name in raised.items() if upper not in missing
-        ]
-        hint = f"; names are case sensitive, try {', '.join(meant)}" if meant else ""
-        raise client_protocol.client_error(
-            UNKNOWN_SYMBOL, f"not a symbol or ticker here: {', '.join(unknown)}{hint}", unknown
+        if message.rate == "all" and "prices" in message.channels and not self.rate_all:
+            detail = "`rate`: 'all' is switched off here; the fastest rate is 250ms"
+            raise client_error(VALIDATION_ERROR, detail)
+        cursors = given_cursors(message.from_)
+        listed = look_up(self.listings, names, wants)
+        reserved = self.reserving.reserve(
+            self.stage, connection_id, names, lambda _name, _has: wants
         )
+        confirmation = _confirmation(message, given, now_ms)
+        try:
+            if message.resume or cursors is not None:
+                self._resume(reserved, listed, cursors, confirmation)
+            elif self._tell(reserved, confirmation):
+                self.reserving.serve_from_now(reserved, Terms())
+        except TapedeckError:
+            self.reserving.give_back(reserved)
+            raise
 
-    def _reserve(self, connection_id: str, names: tuple[str, ...]) -> Reserved:
-        for _ in attempts():
-            connection = self.connections.get(connection_id)
-            if connection is None:
-                raise client_protocol.client_error(
-                    INTERNAL, "this connection is not known any more: connect again"
-                )
-            token = connection.rev + 1
-            wanted = reserve(connection.names, names, token)
-            if self.connections.reserve(connection, wanted):
-                return Reserved(connection, names, token, connection.names)
-        raise _contended()
+    def _resume(
+        self,
+        reserved: Reserved,
+        listed: Listed,
+        cursors: list[Cursor] | None,
+        confirmation: Subscribed,
+    ) -> None:
+        kept = {} if cursors is not None else self._kept(reserved)
+        anew = {
+            name: tuple(one for one in wants if (name, one.feed) not in kept)
+            for name, wants in reserved.wants.items()
+        }
+        sources = self.resuming.sources(listed, anew)
+        wish = Wish(reserved, sources, cursors=True, kept=kept)
+        begins = self.resuming.beginning(wish, self.ring.heads(sources), cursors)
+        told = structs.replace(confirmation, cursors=begins.cursors, recovered=begins.recovered)
+        if self._tell(reserved, told):
+            self.resuming.finish(wish, begins)
 
-    def _serve(self, reserved: Reserved) -> None:
-        names: Sequence[str] = reserved.names
-        for _ in attempts():
-            if self.connections.serve(reserved.connection, names, reserved.token):
-                return
-            names = self._still_mine(reserved)
-            if not names:
-                return
-        raise _contended()
+    def _kept(self, reserved: Reserved) -> Mapping[tuple[str, Feed], Subscriber]:
+        """What is served already goes on as it is, but with cursors."""
+        before = [name for name in reserved.wants if name in reserved.connection.names]
+        served = self.subscriptions.served(reserved.connection, before)
+        return {at: replace(one, cursors=True) for at, one in served.items()}
 
-    def _still_mine(self, reserved: Reserved) -> list[str]:
-        current = self.connections.get(reserved.connection.id)
-        if current is None:
-            return []
-        return [name for name in reserved.names if current.names.get(name) == reserved.token]
-
-    def _give_back(self, reserved: Reserved) -> None:
-        for _ in attempts():
-            current = self.connections.get(reserved.connection.id)
-            mine = current and [
-                name
-                for name, token in current.names.items()
-                if token == reserved.token and name not in reserved.before
-            ]
-            if not current or not mine:
-                return
-            if self.connections.release(current, release(current.names, mine), mine):
-                return
+    def _tell(self, reserved: Reserved, confirmation: Subscribed) -> bool:
+        """Whether the client, which may be gone, has the confirmation."""
+        text = client_protocol.encode(confirmation)
+        outcome = self.posts.post(reserved.connection.id, text)
+        if outcome is Outcome.SENT:
+            return True
+        if outcome is Outcome.GONE:
+            self.reserving.give_back(reserved)
+            return False
+        raise GatewayUnavailable(f"a confirmation was answered with {outcome.value}")
 
 
 def end_subscriptions(
-    connections: "ConnectionsTable", connection_id: str, message: Unsubscribe, now_ms: int
+    reserving: Reserving, stage: str, connection_id: str, message: Unsubscribe, now_ms: int
 ) -> bytes:
     """End the subscriptions to the message's names, or all; returns `unsubscribed`.
 
-    A name that is not subscribed is confirmed like the others.
+    With `channels` only these end, and a name of which nothing is left. A name that is not
+    subscribed is confirmed like the others.
 
     Raises:
         StoreError: DynamoDB failed.
     """
-    names = message.names
-    for _ in attempts():
-        connection = connections.get(connection_id)
-        current = connection.names if connection else {}
-        remaining = release(current, names)
-        ended = sorted(current.keys() - remaining.keys())
-        if not connection or not ended or connections.release(connection, remaining, ended):
-            return client_protocol.unsubscribed(names or ended, now_ms)
-    raise _contended()
+    channels = message.channels
+
+    def ends(want: Want) -> bool:
+        return channels is None or want.channel in channels
+
+    ended = reserving.end(stage, connection_id, message.names, ends)
+    told = tuple(dict.fromkeys(channels or ()))
+    return client_protocol.encode(Unsubscribed(message.names or ended, iso_ms(now_ms), told))
 
 
-def _contended() -> StoreUnavailable:
-    return StoreUnavailable("the connection changed too often meanwhile")
+def _confirmation(message: Subscribe, given: Collection[str], now_ms: int) -> Subscribed:
+    echo = {
+        "channels": tuple(dict.fromkeys(message.channels)),
+        "rate": message.rate,
+        "interval": message.interval,
+    }
+    return Subscribed(
+        message.names,
+        iso_ms(now_ms),
+        **{name: echo[name] for name in ECHOED if name in given},  # type: ignore[arg-type]
+    )

@@ -1,6 +1,7 @@
 """Real tables for the functions, and a management API that can be told what to answer."""
 
 import importlib.util
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from functions import archive_bucket, dynamodb, posting, settings, tables
+from functions import posting
 
 
 def _load(name):
@@ -127,12 +128,9 @@ def s3_endpoint():
 
 
 def _forget():
-    for made in (
-        settings.settings,
-        dynamodb._client,
-        tables.connections_table,
-        tables.keys_table,
-        tables.instruments_table,
-        archive_bucket._archive_bucket,
-    ):
-        made.cache_clear()
+    """Everything that a warm function keeps."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("functions.")]
+    for module in modules:
+        for made in vars(module).values():
+            if hasattr(made, "cache_clear"):
+                made.cache_clear()

@@ -7,14 +7,12 @@ import sys
 import time
 from base64 import b64encode
 
-import boto3
+import msgspec
 import pytest
-import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from functions import (
-    archive_link,
     authorize,
     connect,
     default,
@@ -22,13 +20,15 @@ from functions import (
     ping,
     push,
     subscribe,
-    symbols,
     unsubscribe,
 )
+from functions.candles import candles_table
+from functions.logic.candle_items import CandleRecord, PairSource
 from functions.settings import read_settings
 from functions.tables import connections_table
 from functions.telemetry import logger
 from marketdata.errors import SettingsError, StoreUnavailable
+from marketdata.messages import Candle
 
 pytestmark = pytest.mark.services
 
@@ -43,9 +43,19 @@ JSON = st.recursive(
 )
 LIKELY = st.fixed_dictionaries(
     {"type": st.sampled_from(["subscribe", "unsubscribe", "ping", "$disconnect"])},
-    optional={"symbols": st.lists(st.sampled_from(["BTC/USDT", "btcusdt", ""]) | JSON)},
+    optional={
+        "symbols": st.lists(st.sampled_from(["BTC/USDT", "btcusdt", ""]) | JSON),
+        "channels": st.lists(st.sampled_from(["prices", "depth"]) | JSON, max_size=3),
+        "rate": st.sampled_from(["all", "10s", "2s"]) | JSON,
+        "resume": st.booleans() | JSON,
+        "from": st.lists(st.sampled_from(["ticks:a:0:1", "x"]) | JSON, max_size=3),
+    },
 )
-BODIES = st.one_of(st.text(), JSON.map(json.dumps), LIKELY.map(json.dumps))
+BARE = st.tuples(
+    st.sampled_from(["subscribe", "unsubscribe"]),
+    st.lists(st.sampled_from(["BTC/USDT", "", " "]) | st.text(max_size=70), max_size=12),
+).map(lambda said: ",".join((said[0], *said[1])))
+BODIES = st.one_of(st.text(), JSON.map(json.dumps), LIKELY.map(json.dumps), BARE)
 
 
 class Context:
@@ -66,10 +76,6 @@ def socket_event(kind, body=None, *, connection_id=ID, headers=None, stage="stre
         },
         "body": body,
     }
-
-
-def http_event(**parameters):
-    return {"version": "2.0", "queryStringParameters": parameters}
 
 
 def authorizer_event(headers=None, query=None):
@@ -159,9 +165,9 @@ def test_connect_takes_the_first_subprotocol(functions):
     headers = {"sec-websocket-protocol": "chrono.v1, other"}
     answer = connect.handler(socket_event("CONNECT", headers=headers), None)
     assert answer["headers"] == {"Sec-WebSocket-Protocol": "chrono.v1"}
-    assert connections_table().get(ID).rev == 0
+    assert connections_table().get("stream", ID).rev == 0
     disconnect.handler(socket_event("DISCONNECT"), None)
-    assert connections_table().get(ID) is None
+    assert connections_table().get("stream", ID) is None
 
 
 def test_connect_refuses_a_stage_that_is_none(functions):
@@ -177,28 +183,37 @@ def test_a_message_named_like_a_lifecycle_route_is_refused_and_harmless(connecte
     [(to, text)] = connected.posts
     assert to == ID
     assert json.loads(text)["code"] == "VALIDATION_ERROR"
-    assert connections_table().get(ID) is not None
+    assert connections_table().get("stream", ID) is not None
 
 
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=BODIES, module=st.sampled_from(MESSAGE_HANDLERS))
+@example(body='{"type":"subscribe","symbols":["BTC/USDT"],"\\ud800":1}', module=subscribe)
+@example(
+    body='{"type":"subscribe","symbols":["BTC/USDT"],"from":["ticks:a:0:1"]}', module=subscribe
+)
+@example(body="subscribe,BTC/USDT", module=default)
 def test_whatever_a_client_sends_has_one_answer_of_the_protocol(connected, body, module):
     """To any message handler: an error with a code and a detail, or the normal answer."""
+    one = Candle("BTC/USDT", 0, *[msgspec.Raw(b"1")] * 5, "binance", "1m", closed=True)
+    candles_table().put_pair(PairSource("binance", "BTC/USDT", "BTCUSDT"))
+    candles_table().put(CandleRecord(one, "BTCUSDT", "candles", 0, 0))
     connected.posts.clear()
     response = module.handler(socket_event("MESSAGE", body), None)
     assert response["statusCode"] == 200
     told = [json.loads(text) for _, text in connected.posts]
     told += [json.loads(response["body"])] if "body" in response else []
     [answer] = told
-    if answer["type"] == "error":
+    if answer.get("type") == "error":
         codes = {"VALIDATION_ERROR", "SUBSCRIPTION_LIMIT", "UNKNOWN_SYMBOL"}
         assert answer["code"] in codes
         assert answer["detail"]
     else:
-        assert answer["type"] in {"subscribed", "unsubscribed", "pong"}
-    assert len(connections_table().get(ID).names) <= 10
+        known = {"subscribed", "unsubscribed", "pong"}
+        assert "pair" in answer or answer["type"] in known
+    assert len(connections_table().get("stream", ID).names) <= 10
 
 
 def test_a_valid_message_at_the_wrong_function_is_refused(connected):
@@ -229,7 +244,12 @@ def test_push_reads_its_own_settings_and_logs_one_line_a_batch(connected, log):
         b'{"type":"price_update","symbol":"BTC/USDT","price":1.0,"volume":null,'
         b'"timestamp":"t","source":"binance","rates":["1s"]}'
     )
-    record = {"key": "YmluYW5jZTpCVENVU0RU", "value": b64encode(value).decode()}
+    record = {
+        "offset": 0,
+        "timestamp": time.time_ns() // 1_000_000,
+        "key": "YmluYW5jZTpCVENVU0RU",
+        "value": b64encode(value).decode(),
+    }
     push.handler({"records": {"ticks-0": [record, {}]}}, Context())
     [(_, text)] = connected.posts
     assert json.loads(text)["price"] == 1.0
@@ -237,87 +257,6 @@ def test_push_reads_its_own_settings_and_logs_one_line_a_batch(connected, log):
     logged = json.loads(line)
     expected = {"message": "pushed", "records": 2, "poison": 1, "sent": 1, "connections": 1}
     assert {name: logged[name] for name in expected} == expected
-
-
-def test_symbols_are_listed_once_each(functions):
-    response = symbols.handler(http_event(), None)
-    body = json.loads(response["body"])
-    assert (response["statusCode"], body["success"]) == (200, True)
-    tickers = [one["ticker"] for one in body["symbols"]]
-    assert len(tickers) == len(set(tickers)) == 32
-    assert body["symbols"][0] == {
-        "exchange": "binance",
-        "ticker": "BTCUSDT",
-        "symbol": "BTC/USDT",
-        "base": "BTC",
-        "quote": "USDT",
-        "channels": ["prices"],
-    }
-
-
-class TestArchive:
-    """`GET /api/archive` on a real object store."""
-
-    @pytest.fixture
-    def s3_endpoint(self, s3):
-        return s3
-
-    def test_a_link_gives_the_object(self, functions, s3):
-        path = "data/orderbook/binance/2024-08-08_BTCUSDT.marks.csv"
-        boto3.client("s3", endpoint_url=s3).put_object(
-            Bucket="tapedeck", Key=path, Body=b"row\n"
-        )
-        event = http_event(
-            exchange="binance", ticker="BTCUSDT", date="2024-08-08", kind="marks"
-        )
-        response = archive_link.handler(event, None)
-        body = json.loads(response["body"])
-        assert (response["statusCode"], body["expires_in"]) == (200, 900)
-        assert requests.get(body["url"], timeout=10).content == b"row\n"
-
-    def test_an_object_that_is_not_there_is_404(self, functions):
-        event = http_event(
-            exchange="binance", ticker="NONE", date="2024-08-08", type="ws_trades"
-        )
-        response = archive_link.handler(event, None)
-        assert response["statusCode"] == 404
-        assert json.loads(response["body"])["error"] == {
-            "code": "NOT_FOUND",
-            "message": "the archive has no data/prices/binance/2024-08-08_NONE.csv",
-        }
-
-
-GOOD = {"exchange": "binance", "ticker": "BTCUSDT", "date": "2024-08-08"}
-
-
-@pytest.mark.parametrize(
-    ("parameters", "named"),
-    [
-        ({}, "'exchange'"),
-        ({**GOOD, "exchange": "nyse"}, "'exchange'"),
-        ({**GOOD, "ticker": ""}, "'ticker'"),
-        ({**GOOD, "ticker": "x" * 65}, "'ticker'"),
-        ({**GOOD, "date": "2024-8-8"}, "'date'"),
-        ({**GOOD, "date": "2024-02-30"}, "'date'"),
-        ({**GOOD, "date": "٢٠٢٤-٠٨-٠٨"}, "'date'"),
-        ({**GOOD, "type": "ws_dept"}, "'type'"),
-        ({**GOOD, "kind": "mark"}, "'kind'"),
-        ({**GOOD, "day": "2024-08-08"}, "'day'"),
-    ],
-)
-def test_a_bad_parameter_is_400_and_named(functions, parameters, named):
-    response = archive_link.handler(http_event(**parameters), None)
-    assert response["statusCode"] == 400
-    error = json.loads(response["body"])["error"]
-    assert error["code"] == "VALIDATION_ERROR"
-    assert named in error["message"]
-
-
-def test_a_store_that_is_not_there_is_503_without_its_details(functions):
-    response = archive_link.handler(http_event(**GOOD), None)
-    assert response["statusCode"] == 503
-    assert json.loads(response["body"])["error"]["code"] == "INTERNAL"
-    assert "S3" not in response["body"]
 
 
 def test_missing_settings_are_all_named():
@@ -332,8 +271,8 @@ def test_missing_settings_are_all_named():
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("ping", {"boto3", "asyncio", "aiohttp"}),
-        ("default", {"boto3", "asyncio", "aiohttp"}),
+        ("ping", {"asyncio", "aiohttp"}),
+        ("default", {"aiohttp"}),
         ("authorize", {"aiohttp"}),
         ("push", {"aiohttp"}),
     ],

@@ -6,10 +6,13 @@ import time
 
 import pytest
 
+from functions import posting
 from functions.event_loop import LoopThread
 from functions.gateway import ManagementApi, Outcome
 from functions.posting import ClientPosts
+from functions.settings import settings
 from functions.signing import Credentials
+from marketdata.errors import SettingsError
 
 ID = "L0SM9cOFvHcCIhw="
 
@@ -176,3 +179,16 @@ def test_any_answer_whole_or_in_pieces_has_an_outcome(answer, outcome):
         return found
 
     assert asyncio.run(post()).value == outcome
+
+
+def test_each_stage_has_its_own_management_api_and_one_that_is_not_there_is_named(
+    functions, monkeypatch
+):
+    for stage in ("stream", "ws"):
+        assert posting.posts(stage).post(ID, b"{}") is Outcome.SENT
+        assert posting.posts(stage) is posting.posts(stage)
+    assert [path.split("/")[1] for path, *_ in functions.requests] == ["stream", "ws"]
+    monkeypatch.delenv("CALLBACK_URL_CANDLES")
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match="CALLBACK_URL_CANDLES is not set"):
+        posting.posts("candles")

@@ -30,6 +30,7 @@ def _load(name):
 
 
 function_tables = _load("function_tables")
+protocol_schema = _load("protocol_schema")
 
 
 @dataclass
@@ -44,11 +45,18 @@ class Connected:
 
     def receive(self, seconds=10):
         self.socket.settimeout(seconds)
-        return json.loads(self.socket.recv())
+        text = self.socket.recv()
+        if text:  # empty when the server closed the connection
+            protocol_schema.check("server", text)
+        return json.loads(text)
 
     def ask(self, message):
         self.send(message)
-        return self.receive()
+        answer = self.receive()
+        if answer.get("type") not in {"error", None}:
+            text = message if isinstance(message, str) else json.dumps(message)
+            protocol_schema.check("client", text)
+        return answer
 
     def is_silent(self):
         """Whether nothing is on its way: a ping's pong is the next thing that comes."""
@@ -62,6 +70,8 @@ class Gateway:
     process: subprocess.Popen
     api: str
     stream: str
+    ws: str
+    candles: str
     log: Path
     key: str = function_tables.KEY
     clients: list = field(default_factory=list)
@@ -124,10 +134,11 @@ def start_gateway(tables, tmp_path_factory, wait_until):
 
     @contextlib.contextmanager
     def start(*options, **variables):
-        api, stream = free_ports(2)
+        api, stream, candles = free_ports(3)
         log = tmp_path_factory.mktemp("gateway") / "log"
         command = [sys.executable, "-m", "local.gateway", "--host", "127.0.0.1"]
-        command += ["--api-port", str(api), "--stream-port", str(stream), *options]
+        command += ["--api-port", str(api), "--stream-port", str(stream)]
+        command += ["--candles-port", str(candles), *options]
         environment = {
             **os.environ,
             **tables,
@@ -139,7 +150,14 @@ def start_gateway(tables, tmp_path_factory, wait_until):
         }
         with log.open("wb") as output:
             process = subprocess.Popen(command, env=environment, stderr=output, stdout=output)
-        gateway = Gateway(process, f"http://127.0.0.1:{api}", f"127.0.0.1:{stream}", log)
+        gateway = Gateway(
+            process,
+            api=f"http://127.0.0.1:{api}",
+            stream=f"127.0.0.1:{stream}",
+            ws=f"ws://127.0.0.1:{api}/ws",
+            candles=f"ws://127.0.0.1:{candles}/",
+            log=log,
+        )
         try:
             wait_until(
                 lambda: process.poll() is not None or (answers(api) and answers(stream)),
@@ -197,10 +215,13 @@ def held(tables):
         )
         found = Held(None, [])
         for item in (item for page in pages for item in page["Items"]):
-            if item["pk"]["S"] == f"CONN#{connection_id}":
+            kind, *rest = item["pk"]["S"].split("#")
+            if item["sk"]["S"] != connection_id:
+                continue
+            if kind == "CONN":
                 found.reserved = sorted(item["symbols"]["M"])
-            elif item["sk"]["S"] == connection_id:
-                found.served.append(item["pk"]["S"].split("#")[1])
+            elif kind == "SUB":
+                found.served.append(rest[1])
         found.served.sort()
         return found
 

@@ -318,6 +318,8 @@ def test_every_bad_option_is_named(capsys):
         "--batch-size",
         "--concurrency",
     ]
+    with pytest.raises(SettingsError, match="--also a:b must be TOPIC:GROUP:PACKAGE"):
+        read_settings([*REQUIRED, "--handler", "a.b", "--also", "a:b"])
     with pytest.raises(SystemExit):
         read_settings([*given, "--windows-ms", "0"])
     assert "unrecognized arguments: --windows-ms" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """From the topic to the screen: Kafka, event source, the function `push`, gateway, client."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,27 +12,38 @@ import pytest
 import requests
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
 
 from marketdata import codec
 from marketdata.messages import Tick
 from marketdata.times import iso_ms
+from marketdata.topics import TICKS
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture
 def push(kafka, tables, gateway, tmp_path, wait_until):
-    """`push(*options)` starts the function's event source on a topic of its own."""
-    topic = f"ticks-{uuid.uuid4().hex[:8]}"
+    """`push(*options)` starts the function's event source in a group of its own."""
+    group = f"push-{uuid.uuid4().hex[:8]}"
     admin = KafkaAdminClient(bootstrap_servers=kafka)
-    admin.create_topics([NewTopic(topic, num_partitions=6, replication_factor=1)])
+    with contextlib.suppress(TopicAlreadyExistsError):
+        topic = NewTopic(TICKS.name, num_partitions=TICKS.partitions, replication_factor=1)
+        admin.create_topics([topic])
     admin.close()
     running = []
 
     def start(*options):
         log = tmp_path / f"log-{len(running)}"
         command = [sys.executable, "-m", "local.event_source", "--bootstrap", kafka]
-        command += ["--topic", topic, "--group", topic, "--handler", "functions.push.handler"]
+        command += [
+            "--topic",
+            TICKS.name,
+            "--group",
+            group,
+            "--handler",
+            "functions.push.handler",
+        ]
         variables = {"CALLBACK_URL_STREAM": f"{gateway.api}/_management/stream"}
         environment = {**os.environ, **tables, **variables}
         with log.open("wb") as output:
@@ -43,7 +55,6 @@ def push(kafka, tables, gateway, tmp_path, wait_until):
         wait_until(lambda: '"ready"' in log.read_text(), 20, "the event source's start")
         return process
 
-    start.topic = topic
     yield start
     for process in running:
         if process.poll() is None:
@@ -52,7 +63,7 @@ def push(kafka, tables, gateway, tmp_path, wait_until):
 
 
 @pytest.fixture
-def send(kafka, push):
+def send(kafka):
     """`send(ticker, price)` writes a tick as `derive` does."""
     producer = KafkaProducer(bootstrap_servers=kafka)
 
@@ -61,7 +72,7 @@ def send(kafka, push):
         value = codec.encode(
             Tick(symbol, codec.msgspec.Raw(price.encode()), None, iso_ms(0), "binance", ("1s",))
         )
-        producer.send(push.topic, value, key=codec.key("binance", ticker)).get(10)
+        producer.send(TICKS.name, value, key=codec.key("binance", ticker)).get(10)
 
     yield one
     producer.close()

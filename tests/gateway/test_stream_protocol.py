@@ -230,8 +230,7 @@ def test_concurrent_subscribe_and_unsubscribe_end_in_one_state(client, held, wai
 
 def test_a_hundred_clients_are_served_side_by_side(gateway):
     """Many connections at once: each gets its own answers."""
-    url = f"ws://{gateway.stream}/stream?api_key={gateway.key}"
-    clients = [websocket.create_connection(url, timeout=20) for _ in range(100)]
+    clients = [websocket.create_connection(gateway.ws, timeout=20) for _ in range(100)]
     gateway.clients.extend(clients)
     barrier = threading.Barrier(10)
 
@@ -240,6 +239,7 @@ def test_a_hundred_clients_are_served_side_by_side(gateway):
         for position in range(number, 100, 10):
             name = f"C{position % 30}/USDT"
             clients[position].send(json.dumps({"type": "subscribe", "symbols": [name]}))
+            assert json.loads(clients[position].recv())["type"] == "welcome"
             assert json.loads(clients[position].recv())["symbols"] == [name]
 
     with ThreadPoolExecutor(10) as pool:

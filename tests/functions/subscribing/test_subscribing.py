@@ -1,75 +1,21 @@
 """Subscriptions on real tables, with messages of one connection overtaking each other."""
 
-import json
 import threading
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.connections import LIFE_S, ConnectionsTable, Shard
+from functions.connections import ConnectionsTable
 from functions.gateway import Outcome
-from functions.instruments import InstrumentsTable
-from functions.logic.subscribing import Subscribing, end_subscriptions
-from marketdata.client_protocol import Subscribe, Unsubscribe
+from functions.subscriptions import Shard, SubscriptionsTable
+from marketdata.connection_items import LIFE_S
 from marketdata.errors import ClientError, GatewayUnavailable
 
 pytestmark = pytest.mark.services
 
-NOW_MS = 4_000_000_000_000  # DynamoDB removes what has expired by its own clock
+NOW_MS = 4_000_000_000_000
 TEN = [f"C{number}/USDT" for number in range(10)]
-
-
-class Client:
-    """One connection, its subscribes and what it was told."""
-
-    counter = 0
-
-    def __init__(self, database, variables, outcome=Outcome.SENT):
-        Client.counter += 1
-        self.id = f"client-{Client.counter}-{time.monotonic_ns()}="
-        self.table = ConnectionsTable(database, variables["CONNECTIONS_TABLE"])
-        instruments = InstrumentsTable(database, variables["INSTRUMENTS_TABLE"])
-        self.outcome = outcome
-        self.told = []
-        self.when_told = lambda: None
-        self.subscribing = Subscribing(self.table, instruments, self._post)
-        self.open()
-
-    def open(self):
-        self.table.open(self.id, key_id="key-1", stage="stream", connected_ms=NOW_MS)
-
-    def _post(self, connection_id, text):
-        assert connection_id == self.id
-        self.told.append(json.loads(text))
-        self.when_told()
-        return self.outcome
-
-    def subscribe(self, *names):
-        self.subscribing.subscribe(self.id, Subscribe(names), NOW_MS)
-
-    def unsubscribe(self, *names):
-        message = Unsubscribe(names or None)
-        return json.loads(end_subscriptions(self.table, self.id, message, NOW_MS))["symbols"]
-
-    def reserved(self):
-        found = self.table.get(self.id)
-        return None if found is None else sorted(found.names)
-
-    def served(self, names=TEN):
-        return sorted(
-            name
-            for name in names
-            for shard in self.table.shards(name)
-            for one in self.table.subscribers(shard, NOW_MS // 1000)
-            if one.connection_id == self.id
-        )
-
-
-@pytest.fixture
-def client(database, table_variables):
-    return Client(database, table_variables)
 
 
 def test_nothing_is_served_before_the_confirmation_is_sent(client):
@@ -115,7 +61,7 @@ def test_an_unsubscribe_that_overtakes_leaves_nothing_served(client):
 
 
 def test_a_disconnect_that_overtakes_leaves_nothing_served(client):
-    client.when_told = lambda: client.table.forget(client.id)
+    client.when_told = client.forget
     client.subscribe(*TEN[:2])
     assert client.reserved() is None
     assert client.served() == []
@@ -153,20 +99,23 @@ def test_a_repeated_subscribe_puts_right_what_died_in_between(client):
     assert client.served() == TEN
 
 
-def test_a_confirmation_that_cannot_be_sent_changes_nothing(client):
+@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.GONE])
+def test_a_confirmation_that_cannot_be_sent_changes_nothing(client, outcome):
     client.subscribe(*TEN[:3])
-    client.outcome = Outcome.THROTTLED
-    with pytest.raises(GatewayUnavailable):
-        client.subscribe(*TEN[2:6])
-    assert client.reserved() == TEN[:3]
+    before = (client.reserved(), client.wanted(), client.items(TEN[2]))
+    client.outcome = outcome
+    try:
+        client.subscribe(*TEN[2:6], rate="10s")
+    except GatewayUnavailable:
+        assert outcome is Outcome.THROTTLED
+    else:
+        assert outcome is Outcome.GONE
+    assert (client.reserved(), client.wanted(), client.items(TEN[2])) == before
     assert client.served() == TEN[:3]
-    client.outcome = Outcome.GONE
-    client.subscribe(*TEN[2:6])
-    assert client.reserved() == TEN[:3]
 
 
 def test_a_connection_that_is_not_known_is_told_to_connect_again(client):
-    client.table.forget(client.id)
+    client.forget()
     with pytest.raises(ClientError, match="connect again") as refused:
         client.subscribe(TEN[0])
     assert refused.value.code == "INTERNAL"
@@ -174,42 +123,68 @@ def test_a_connection_that_is_not_known_is_told_to_connect_again(client):
     assert client.served() == []
 
 
-def test_forgetting_twice_is_harmless_and_takes_what_was_seen(client):
-    client.subscribe(*TEN[:2])
-    client.table.forget(client.id)
-    client.table.forget(client.id, [TEN[5]])
+def test_forgetting_twice_is_harmless_and_takes_every_feed(client):
+    client.subscribe(*TEN[:2], channels=("prices",))
+    client.subscribe(TEN[2], rate="all")
+    client.forget()
+    client.forget([TEN[5]])
     assert client.served() == []
 
 
 def test_subscriptions_expire_with_their_connection(client):
     client.subscribe(TEN[0])
-    [subscriber] = [
-        one
-        for shard in client.table.shards(TEN[0])
-        for one in client.table.subscribers(shard, NOW_MS // 1000 + LIFE_S - 1)
-        if one.connection_id == client.id
-    ]
+
+    def found(now_s):
+        return [
+            one
+            for shard in client.subscriptions.shards("ticks", TEN[0])
+            for one in client.subscriptions.subscribers(shard, now_s)
+            if one.connection_id == client.id
+        ]
+
+    [subscriber] = found(NOW_MS // 1000 + LIFE_S - 1)
     assert subscriber.connected_ms == NOW_MS
-    assert not any(
-        client.table.subscribers(Shard(TEN[0], number), NOW_MS // 1000 + LIFE_S)
-        for number in range(4)
-    )
+    assert found(NOW_MS // 1000 + LIFE_S) == []
+
+
+def test_a_message_is_a_sign_of_life_that_is_written_once_a_minute(client, database):
+    def written():
+        pages = database.scan(TableName=client.table.table, ConsistentRead=True)["Items"]
+        [item] = [one for one in pages if one["sk"]["S"] == client.id]
+        return item.get("last_in_ms", {}).get("N")
+
+    for later_ms, seen_ms in ((0, 0), (59_999, 0), (60_001, 60_001)):
+        client.table.touch(client.stage, client.id, NOW_MS + later_ms)
+        ConnectionsTable(database, client.table.table).touch(
+            client.stage, client.id, NOW_MS + later_ms
+        )
+        assert written() == str(NOW_MS + seen_ms)
+    client.forget()
+    client.table.touch(client.stage, client.id, NOW_MS + 300_000)
+    assert client.reserved() is None
 
 
 def test_more_subscribers_than_a_page_holds_are_all_found(database, table_variables):
     """A page of DynamoDB ends at one megabyte; fifteen items of 100 KB are two."""
-    table = table_variables["CONNECTIONS_TABLE"]
+    table = ConnectionsTable(database, table_variables["CONNECTIONS_TABLE"])
     for number in range(15):
         item = {
-            "pk": {"S": "SYM#MANY#0"},
+            "pk": {"S": "SUB#ticks#MANY#0"},
             "sk": {"S": f"{number}="},
+            "stage": {"S": "stream"},
             "connected_ms": {"N": "1"},
             "exp": {"N": "99999999999"},
             "padding": {"S": "x" * 100_000},
         }
-        database.put_item(TableName=table, Item=item)
-    found = ConnectionsTable(database, table).subscribers(Shard("MANY", 0), 0)
+        database.put_item(TableName=table.table, Item=item)
+    found = SubscriptionsTable(database, table).subscribers(Shard("ticks", "MANY", 0), 0)
     assert {one.connection_id for one in found} == {f"{number}=" for number in range(15)}
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("subscribe"), st.sampled_from(["1s", "all"])),
+    st.tuples(st.just("unsubscribe"), st.sampled_from([None, ("prices",), ("depth",)])),
+)
 
 
 @settings(
@@ -218,26 +193,29 @@ def test_more_subscribers_than_a_page_holds_are_all_found(database, table_variab
 @given(
     plan=st.lists(
         st.tuples(
-            st.sampled_from(["subscribe", "unsubscribe"]),
+            ACTIONS,
             st.lists(st.sampled_from(TEN[:4]), min_size=1, max_size=3, unique=True),
         ),
         min_size=2,
         max_size=6,
     )
 )
-def test_however_messages_overtake_each_other_both_halves_agree(
-    database, table_variables, plan
-):
+def test_however_messages_overtake_each_other_both_halves_agree(new_client, plan):
     """Each message of the plan is handled while the one before it waits for its post."""
-    client = Client(database, table_variables)
+    client = new_client()
     waiting = list(plan)
 
     def next_one():
         if waiting:
-            kind, names = waiting.pop(0)
-            getattr(client, kind)(*names)
+            (kind, detail), names = waiting.pop(0)
+            if kind == "subscribe":
+                client.subscribe(*names, rate=detail)
+            else:
+                client.unsubscribe(*names, channels=detail)
 
     client.when_told = next_one
     while waiting:
         next_one()
-    assert client.served() == client.reserved()
+    served = {name: sorted(client.items(name)) for name in client.served()}
+    assert served == {name: sorted(feeds) for name, feeds in client.wanted().items()}
+    assert client.reserved() == sorted(client.wanted())
