@@ -13,17 +13,32 @@ if TYPE_CHECKING:
     )
     from container_worker.exchanges.stockbit.subscribe import encode_websocket_request
     from container_worker.token_source import TokenManager
+    from tapedeck.client import Client
+    from tapedeck.client_messages import Candle, Depth, Event, Lost, Price
 
 __all__ = [
+    "Candle",
+    "Client",
+    "Depth",
+    "Event",
+    "Lost",
     "OrderBookMessage",
+    "Price",
     "TokenManager",
     "decode_orderbook_message",
     "encode_websocket_request",
 ]
 
 _STOCKBIT = "container_worker.exchanges.stockbit"
+_MESSAGES = "tapedeck.client_messages"
 _MODULES = {
+    "Candle": _MESSAGES,
+    "Client": "tapedeck.client",
+    "Depth": _MESSAGES,
+    "Event": _MESSAGES,
+    "Lost": _MESSAGES,
     "OrderBookMessage": f"{_STOCKBIT}.decode",
+    "Price": _MESSAGES,
     "TokenManager": "container_worker.token_source",
     "decode_orderbook_message": f"{_STOCKBIT}.decode",
     "encode_websocket_request": f"{_STOCKBIT}.subscribe",

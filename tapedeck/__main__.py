@@ -24,8 +24,10 @@ COMMANDS = (
     "status",
     "watch",
     "record",
+    "pipeline",
     "archive",
     "completeness",
+    "keys",
     "setup",
     "version",
 )

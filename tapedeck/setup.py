@@ -1,4 +1,4 @@
-"""`tapedeck setup`: downloads the Java packages of the embedded servers, once a machine."""
+"""`tapedeck setup`: downloads what is not Python: Java packages and the examples' npm ones."""
 
 import sys
 import threading
@@ -17,8 +17,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from local import jar_download
-from local.packages import repository
+from local import jar_download, node_setup
+from local.packages import Jar, repository
+from marketdata.errors import LocalError
 
 MEGABYTE = 1_000_000
 LINE_EVERY_S = 5.0
@@ -32,16 +33,31 @@ def add_to(app: typer.Typer) -> None:
 def run() -> None:
     """Download the embedded servers (about 150 MB, once); safe to repeat and to interrupt."""
     jars = jar_download.missing()
-    if not jars:
-        return
-    total = sum(jar.bytes for jar in jars)
-    begun = time.monotonic()
     try:
-        with _progress(len(jars), total) as advance:
-            jar_download.download(jars, advance)
+        if jars:
+            _fetch(jars)
+        _install_examples()
     except KeyboardInterrupt:
         print("tapedeck: interrupted; `make setup` goes on where it stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _install_examples() -> None:
+    """The stack runs without them: a machine that has no npm registry is only told so."""
+    if node_setup.installed():
+        return
+    print("installing the npm packages of examples/ (about 80 MB)", file=sys.stderr, flush=True)
+    try:
+        node_setup.install()
+    except LocalError as error:
+        print(f"tapedeck: the example clients cannot run yet: {error}", file=sys.stderr)
+
+
+def _fetch(jars: list[Jar]) -> None:
+    total = sum(jar.bytes for jar in jars)
+    begun = time.monotonic()
+    with _progress(len(jars), total) as advance:
+        jar_download.download(jars, advance)
     took = time.monotonic() - begun
     print(
         f"{len(jars)} Java packages, {total / MEGABYTE:.0f} MB in {took:.0f} s: {repository()}"
