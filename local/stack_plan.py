@@ -15,6 +15,10 @@ from local.exchanges.port_table import PORT_NAMES
 from local.processes import Command
 from local.stack_settings import LIVE, REPLAY, StackSettings
 
+PUSH = "functions.push.handler"
+PUSHED = ("prices", "candles", "depth", "events")
+"""The topics beside `ticks` that go to clients, each with an event source of its own."""
+
 SERVER_GRACE_S = 30.0
 STAGE_GRACE_S = 20.0
 
@@ -138,6 +142,7 @@ def _worker(
     return [
         Stage(_module("archive", env, worker, "archive"), needs=(TOPICS, BUCKET), end=3),
         Stage(_module("derive", env, worker, "derive"), needs=(TOPICS,), end=2),
+        Stage(_module("keep", env, worker, "keep"), needs=(TOPICS, TABLES, "gateway"), end=3),
         Stage(
             _module("capture", of_capture, worker, *capture),
             needs=(TOPICS, TABLES, STREAMS, *exchange),
@@ -154,17 +159,26 @@ def _clients(
         env,
         *("local.gateway", "--host", settings.host),
         *("--api-port", str(ports["api"]), "--stream-port", str(ports["stream"])),
+        *("--candles-port", str(ports["candles"])),
     )
-    push = _module(
-        "push",
+    source = ("local.event_source", "--bootstrap", f"{settings.address}:{ports['kafka']}")
+    also = [f"--also={topic}:push-{topic}:{PUSH}" for topic in PUSHED]
+    push = _module("push", env, *source, *_first_source("ticks", "push", PUSH), *also)
+    history = _module(
+        "history",
         env,
-        *("local.event_source", "--bootstrap", f"{settings.address}:{ports['kafka']}"),
-        *("--topic", "ticks", "--group", "push", "--handler", "functions.push.handler"),
+        *(*source, *_first_source("candles", "history", "functions.history.handler")),
+        *("--starting-position", "TRIM_HORIZON", "--batch-size", "500"),
     )
     return [
         Stage(gateway, needs=(TABLES,), port=ports["api"], end=4),
         Stage(push, needs=(TOPICS, "gateway"), end=3),
+        Stage(history, needs=(TOPICS, TABLES), end=3),
     ]
+
+
+def _first_source(topic: str, group: str, handler: str) -> tuple[str, ...]:
+    return ("--topic", topic, "--group", group, "--handler", handler)
 
 
 def _module(name: str, env: Mapping[str, str], module: str, *arguments: str) -> Command:
@@ -240,7 +254,9 @@ def urls(
         found
         | exchanges
         | {
+            "ws": f"ws://{host}:{ports['api']}/ws",
             "stream": f"ws://{host}:{ports['stream']}/stream",
+            "candles": f"ws://{host}:{ports['candles']}/",
             "api": f"http://{host}:{ports['api']}",
             "kafka": f"{host}:{ports['kafka']}",
             "s3": f"http://{host}:{ports['s3']}",

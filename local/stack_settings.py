@@ -28,6 +28,7 @@ DEMO_STREAMS = Path(__file__).parent / "streams" / "demo.yaml"
 PUBLIC_PORTS = {
     "api": 8080,
     "stream": 3000,
+    "candles": 3004,
     "kafka": 19092,
     "s3": 19000,
     "dynamodb": 18000,

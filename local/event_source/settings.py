@@ -2,8 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marketdata.errors import SettingsError
@@ -42,8 +42,29 @@ class SourceSettings:
     faults: Path | None
 
 
-def read_settings(arguments: Sequence[str] | None) -> SourceSettings:
-    """The settings on a command line; usage errors end the process with 2.
+def with_others(first: SourceSettings, also: Iterable[str]) -> list[SourceSettings]:
+    """The first source and those that differ from it in `TOPIC:GROUP:HANDLER` only.
+
+    Raises:
+        SettingsError: names every text that is not of this form.
+    """
+    parted = [text.split(":") for text in also]
+    faults = [
+        f"--also {':'.join(parts)} must be TOPIC:GROUP:PACKAGE.MODULE.FUNCTION"
+        for parts in parted
+        if len(parts) != 3 or not all(parts) or not HANDLER.fullmatch(parts[2])
+    ]
+    if faults:
+        raise SettingsError(faults)
+    others = [
+        replace(first, topic=topic, group=group, handler=handler)
+        for topic, group, handler in parted
+    ]
+    return [first, *others]
+
+
+def read_settings(arguments: Sequence[str] | None) -> list[SourceSettings]:
+    """The settings of each source on a command line; usage errors end the process with 2.
 
     Raises:
         SettingsError: values that cannot be used, all of them.
@@ -61,7 +82,7 @@ def read_settings(arguments: Sequence[str] | None) -> SourceSettings:
     faults = [text for text, is_right in checks.items() if not is_right]
     if faults:
         raise SettingsError(faults)
-    return SourceSettings(
+    first = SourceSettings(
         bootstrap=given.bootstrap,
         topic=given.topic,
         group=given.group,
@@ -75,6 +96,7 @@ def read_settings(arguments: Sequence[str] | None) -> SourceSettings:
         connect_s=given.connect_s,
         faults=given.faults,
     )
+    return with_others(first, given.also)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,5 +114,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-retries", type=int, default=FOR_EVER, metavar="N")
     parser.add_argument("--limit-s", type=float, default=30.0, metavar="S")
     parser.add_argument("--connect-s", type=float, default=60.0, metavar="S")
+    parser.add_argument("--also", action="append", default=[], metavar="TOPIC:GROUP:HANDLER")
     parser.add_argument("--faults", type=Path, metavar="FILE")
     return parser

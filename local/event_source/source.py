@@ -57,6 +57,7 @@ class EventSource:
                 self._invoke_again()
                 self._invoke_new()
         self._threads.shutdown()
+        self._consumer.close()
 
     def _free(self) -> int:
         return self._settings.concurrency - len(self._running)

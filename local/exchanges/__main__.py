@@ -7,6 +7,7 @@ sentence.
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import ssl
 import sys
@@ -135,4 +136,8 @@ def _log(event: str, **fields: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # After thousands of cut connections the interpreter's last collection was seen to hang.
+    os._exit(code)

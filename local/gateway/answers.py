@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local.gateway.events import now_ms
 from local.loopback_requests import is_foreign
@@ -52,19 +53,25 @@ async def guard_api(request: web.Request, handler: Handler) -> web.StreamRespons
         return rest_error(404, "NOT_FOUND", f"there is nothing at {request.path}")
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        return rest_error(405, "METHOD_NOT_ALLOWED", f"{request.path} takes {allowed}")
+        answer = rest_error(405, "METHOD_NOT_ALLOWED", f"{request.path} takes {allowed}")
+        answer.headers["Allow"] = allowed
+        return answer
 
 
-@web.middleware
-async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The same on the port of the stage `stream`, in the protocol's words."""
-    if is_foreign(request.headers):
-        return protocol_error(403, client_protocol.UNAUTHORIZED, FOREIGN)
-    try:
-        return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        return protocol_error(
-            error.status,
-            client_protocol.VALIDATION_ERROR,
-            f"nothing answers {request.method} {request.path}: the WebSocket is at /stream",
-        )
+def guard_socket(path: str) -> Middleware:
+    """The same on a port that has only a WebSocket, in the protocol's words."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if is_foreign(request.headers):
+            return protocol_error(403, client_protocol.UNAUTHORIZED, FOREIGN)
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            return protocol_error(
+                error.status,
+                client_protocol.VALIDATION_ERROR,
+                f"nothing answers {request.method} {request.path}: the WebSocket is at {path}",
+            )
+
+    return guard

@@ -11,12 +11,12 @@ logger = Logger(service="gateway", stream=sys.stderr, use_rfc3339=True, utc=True
 
 
 class _OneLine(logging.Handler):
-    """Turns what the server library logs into one line of ours."""
+    """Turns what the server library logs into one line of ours: never what a client sent."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         logger.warning(
-            "server", extra={"reason": record.getMessage(), "error": type(error).__name__}
+            "server", extra={"reason": str(record.msg), "error": type(error).__name__}
         )
 
 
@@ -36,6 +36,6 @@ def _log_from_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
         "event loop",
         extra={
             "reason": context.get("message", ""),
-            "error": f"{type(error).__name__}: {error}",
+            "error": type(error).__name__,
         },
     )

@@ -1,4 +1,7 @@
-"""The gateway's two ports: HTTP and management APIs on one, the stage `stream` on the other."""
+"""The gateway's three ports (design.md §9).
+
+HTTP and management APIs and the stage `ws` on one, `stream` and `candles` on one each.
+"""
 
 import asyncio
 import contextlib
@@ -8,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import WSCloseCode, web
 
-from local.gateway import http_api, management
-from local.gateway.answers import guard_api, guard_stream, healthy
+from local.gateway import http_api, invocations, management
+from local.gateway.answers import guard_api, guard_socket, healthy
 from local.gateway.clients import Clients
 from local.gateway.control import Control
 from local.gateway.faults import Faults
@@ -21,7 +24,7 @@ from marketdata.errors import LocalError
 
 DRAIN_S = 5.0
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
-NAMES = {AUTHORIZER, *ROUTES.values(), *http_api.ROUTES.values()}
+NAMES = {AUTHORIZER, *ROUTES.values(), *http_api.ROUTES.values(), *invocations.NAMES}
 
 
 async def serve(settings: GatewaySettings) -> None:
@@ -36,21 +39,32 @@ async def serve(settings: GatewaySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     functions, clients, faults = Functions(NAMES), Clients(), Faults()
-    sockets = Sockets("stream", settings, functions, clients, faults)
+    stages = {
+        name: Sockets(name, settings, functions, clients, faults)
+        for name in ("stream", "ws", "candles")
+    }
     api = _api(settings, functions, clients, faults)
-    stream = web.Application(middlewares=[guard_stream])
-    stream.router.add_get("/healthz", healthy)
-    stream.router.add_get("/stream", sockets.handle)
+    api.router.add_get(settings.ws_path, stages["ws"].handle)
+    stream = _socket_app("/stream", stages["stream"])
+    candles = _socket_app("/", stages["candles"])
+    host = settings.host
     async with (
-        _listening(stream, settings.host, settings.stream_port, "--stream-port"),
-        _listening(api, settings.host, settings.api_port, "--api-port"),
+        _listening(stream, host, settings.stream_port, "--stream-port"),
+        _listening(candles, host, settings.candles_port, "--candles-port"),
+        _listening(api, host, settings.api_port, "--api-port"),
     ):
-        logger.info(
-            "ready", extra={"api_port": settings.api_port, "stream_port": settings.stream_port}
-        )
+        ports = (settings.api_port, settings.stream_port, settings.candles_port)
+        logger.info("ready", extra={"ports": ports})
         await ended.wait()
         await _send_away(clients)
     functions.close()
+
+
+def _socket_app(path: str, stage: Sockets) -> web.Application:
+    app = web.Application(middlewares=[guard_socket(path)])
+    app.router.add_get("/healthz", healthy)
+    app.router.add_get(path, stage.handle)
+    return app
 
 
 def _api(
@@ -58,13 +72,12 @@ def _api(
 ) -> web.Application:
     api = web.Application(middlewares=[guard_api], client_max_size=MAX_REQUEST_BYTES)
     api.router.add_get("/healthz", healthy)
-    answering = http_api.HttpApi(functions)
-    for method, path in http_api.ROUTES:
-        api.router.add_route(method, path, answering.handle)
+    http_api.HttpApi(functions).add_to(api.router)
     managing = management.Management(clients, faults, settings.limits)
     api.router.add_post(management.PATH, managing.post)
     api.router.add_get(management.PATH, managing.get, allow_head=False)
     api.router.add_delete(management.PATH, managing.delete)
+    api.router.add_post(invocations.PATH, invocations.Invocations(functions).invoke)
     control = Control(clients, faults)
     api.router.add_get("/_control/connections", control.connections)
     api.router.add_get("/_control/faults", control.list_faults)

@@ -17,6 +17,7 @@ from local.gateway.answers import protocol_error
 from local.gateway.clients import MAX_CLIENTS, Client, Clients
 from local.gateway.events import Caller
 from local.gateway.faults import Faults
+from local.gateway.heartbeat import Heartbeat
 from local.gateway.lambda_runtime import FunctionFailed, Functions
 from local.gateway.log import logger
 from local.gateway.settings import GatewaySettings
@@ -29,6 +30,7 @@ ROUTES: Mapping[str, str] = {
     "subscribe": "subscribe",
     "unsubscribe": "unsubscribe",
     "ping": "ping",
+    "register": "register",
 }
 """The functions of the stage's routes; a message's route is its member `type`."""
 AUTHORIZER = "authorize"
@@ -36,6 +38,7 @@ PARALLEL_MESSAGES = 8
 """A connection's messages that run at a time; then its socket is not read."""
 READ_AHEAD = 4
 """Messages up to this many times too long are read whole: then the client sees the 1009."""
+PINGED_STAGE = "ws"
 PROTOCOL_HEADER = "Sec-WebSocket-Protocol"
 
 
@@ -92,6 +95,7 @@ class Sockets:
             timeout=2.0,
             protocols=protocols,
             compress=False,
+            autoping=False,
             max_msg_size=self._settings.limits.message_bytes * READ_AHEAD,
         )
         await self._serve(request, Client(caller, socket, self._settings.buffer_bytes))
@@ -124,7 +128,13 @@ class Sockets:
             raise Refused(_broken("$connect", failed)) from failed
         status = response.get("statusCode", 500)
         if not 200 <= status < 300:
-            raise Refused(web.Response(status=status, text=response.get("body", "")))
+            raise Refused(
+                web.Response(
+                    status=status,
+                    headers=response.get("headers"),
+                    text=response.get("body", ""),
+                )
+            )
         headers = response.get("headers", {})
         chosen = [
             text for name, text in headers.items() if name.lower() == PROTOCOL_HEADER.lower()
@@ -133,18 +143,22 @@ class Sockets:
 
     async def _serve(self, request: web.Request, client: Client) -> None:
         self._clients.add(client)  # it exists from here on: `$connect` has returned
-        writer = watcher = None
+        writer = None
+        watchers: list[asyncio.Task[None]] = []
+        heartbeat = self._heartbeat(client)
         try:
             client.transport = request.transport
             await client.socket.prepare(request)
             writer = asyncio.create_task(client.write())
-            watcher = asyncio.create_task(self._watch(client))
-            await self._read(client)
+            watchers = [asyncio.create_task(self._watch(client))]
+            if self._stage == PINGED_STAGE:
+                watchers.append(asyncio.create_task(heartbeat.run()))
+            await self._read(client, heartbeat)
         except ConnectionError:
             pass  # the client went away during its own upgrade
         finally:
             self._clients.remove(client)
-            if watcher:
+            for watcher in watchers:
                 watcher.cancel()
             if writer and client.closing is None:
                 writer.cancel()
@@ -154,11 +168,19 @@ class Sockets:
                 )  # it ends the closing handshake, in its own time limit
             await self._disconnected(client)
 
-    async def _read(self, client: Client) -> None:
+    def _heartbeat(self, client: Client) -> Heartbeat:
+        known = self._settings
+        return Heartbeat(client, ping_s=known.ping_s, pong_s=known.pong_s)
+
+    async def _read(self, client: Client, heartbeat: Heartbeat) -> None:
         turns = asyncio.Semaphore(PARALLEL_MESSAGES)
         while True:
             message: WSMessage = await client.socket.receive()
-            if message.type is WSMsgType.BINARY:
+            if message.type is WSMsgType.PING:
+                await client.socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                heartbeat.answered()
+            elif message.type is WSMsgType.BINARY:
                 client.close(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not supported")
             elif message.type is not WSMsgType.TEXT:
                 return

@@ -80,7 +80,7 @@ def test_the_demo_fills_files_and_ends_without_a_trace(tapedeck, wait_until):
     assert status["ready"] is True
     assert set(status["pids"]) == {
         *("kafka", "dynamodb", "s3", "s3-lock", "exchanges", "gateway", "push"),
-        *("capture", "archive", "derive"),
+        *("capture", "archive", "derive", "keep", "history"),
     }
     for pattern in (
         *("orderbook/binance/*_BTCUSDT.csv", "prices/binance/*_ETHUSDT.csv"),
