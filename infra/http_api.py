@@ -1,4 +1,4 @@
-"""The HTTP API: the symbols and links to the archive, for holders of a key (design.md §8).
+"""The HTTP API: symbols, candles, links to the archive, and what describes it (design.md §8).
 
 GET /api/… ─► authorizer ─► function
 """
@@ -12,13 +12,23 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.access_log import log_requests
+from infra.acknowledgement import acknowledge
 
-ROUTES = {"/api/symbols": "symbols", "/api/archive": "archive_link"}
+ROUTES = {
+    "/api/symbols": "symbols",
+    "/api/ohlcv": "ohlcv",
+    "/api/archive": "archive_link",
+    "/api/openapi.json": "openapi",
+    "/api/asyncapi.json": "openapi",
+    "/docs": "docs_page",
+}
 """Path to the module in `functions/` that answers it."""
+OPEN = frozenset({"/api/openapi.json", "/api/asyncapi.json", "/docs"})
+"""What anybody may read: it says what there is, and nothing of what is in it."""
 
 
 class HttpApi(Construct):
-    """GET routes, each behind the key that the WebSocket API asks for as well.
+    """GET routes, all but the descriptions behind the key that the WebSocket API asks for.
 
     Attributes:
         api: The API, without a stage of its own making.
@@ -44,15 +54,22 @@ class HttpApi(Construct):
             identity_source=["$request.header.Authorization"],
             results_cache_ttl=Duration.seconds(0),
         )
+        nobody = gateway.HttpNoneAuthorizer()
+        integrated = {
+            module: integrations.HttpLambdaIntegration(
+                f"{module.title().replace('_', '')}Integration", function
+            )
+            for module, function in handlers.items()
+        }
         for path, module in ROUTES.items():
-            self.api.add_routes(
+            routes = self.api.add_routes(
                 path=path,
                 methods=[gateway.HttpMethod.GET],
-                integration=integrations.HttpLambdaIntegration(
-                    f"{module.title().replace('_', '')}Integration", handlers[module]
-                ),
-                authorizer=authorizer,
+                integration=integrated[module],
+                authorizer=nobody if path in OPEN else authorizer,
             )
+            if path in OPEN:
+                acknowledge(routes[0], "APIG4", "A description of the API, for anybody.")
         self.stage = self._stage()
 
     def _stage(self) -> gateway.HttpStage:

@@ -28,11 +28,13 @@ class Metrics:
         *,
         services: Mapping[str, ecs.FargateService],
         push: lambda_.Function,
+        history: lambda_.Function,
         authorizer_log: logs.LogGroup,
         web_socket: gateway.WebSocketApi,
     ) -> None:
         self._services = services
         self._push = push
+        self._history = history
         self._authorizer_log = authorizer_log
         self._web_socket = web_socket
         self.worker_stages = tuple(services)
@@ -57,6 +59,10 @@ class Metrics:
     def push_errors(self) -> cloudwatch.Metric:
         """Invocations of push that failed."""
         return self._push.metric_errors(period=MINUTE)
+
+    def history_errors(self) -> cloudwatch.Metric:
+        """Invocations of history that failed."""
+        return self._history.metric_errors(period=MINUTE)
 
     def push_throttles(self) -> cloudwatch.Metric:
         """Invocations of push that the account's concurrency did not allow."""

@@ -138,6 +138,13 @@ def _push_rules(metrics: Metrics, scope: Construct) -> list[AlarmRule]:
             minutes=3,
         ),
         AlarmRule(
+            name="HistoryFailing",
+            says="The history function has failed for five minutes; new candles are missing.",
+            metric=metrics.history_errors(),
+            threshold=0,
+            minutes=5,
+        ),
+        AlarmRule(
             name="PushThrottled",
             says="The account's Lambda concurrency is used up; clients get late prices.",
             metric=metrics.push_throttles(),

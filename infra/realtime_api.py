@@ -1,6 +1,6 @@
 """The live side: WebSocket API with its routes and authorizer, HTTP API, functions.
 
-client ─► route ─► function ─► tables; push (infra.push) ─► @connections ─► client
+client ─► route ─► function ─► tables; push (infra.kafka_sources) ─► @connections ─► client
 """
 
 from pathlib import Path
@@ -16,20 +16,28 @@ from constructs import Construct
 
 from infra.access_log import log_requests
 from infra.acknowledgement import acknowledge
+from infra.client_settings import ClientChoices
+from infra.connections_access import STAGES
 from infra.functions_access import FunctionAccess, function_variables
 from infra.http_api import ROUTES, HttpApi
 from infra.python_function import PythonFunction
 from infra.storage import Storage
 
-STREAM = "stream"
-"""The stage of sources/chrono-stream.md (design.md §7)."""
-
-CLIENT_ROUTES = {"subscribe": False, "unsubscribe": True, "ping": True}
+CLIENT_ROUTES = {"subscribe": False, "register": False, "unsubscribe": True, "ping": True}
 """Message type to whether the client gets what the function returns.
 
-`subscribe` speaks through the management API alone, so that its answer is the first message.
+`subscribe` and `register` speak through the management API alone, so that what they answer is
+before what they begin.
 """
 INTEGRATION_LIMIT = Duration.seconds(29)
+LONG = {
+    "connect": Duration.seconds(20),
+    "default": Duration.seconds(29),
+    "register": Duration.seconds(29),
+    "subscribe": Duration.seconds(29),
+    "welcome": Duration.seconds(15),
+}
+"""Those that may replay the ring, ask for connections or wait for one; the others have 10 s."""
 
 
 class RealtimeApi(Construct):
@@ -37,6 +45,7 @@ class RealtimeApi(Construct):
 
     Attributes:
         web_socket: The WebSocket API; a message's `type` selects the route.
+        callback_urls: The management API of each stage.
         functions: By the name of the module in `functions/`.
         access: What any function of this API may be allowed.
         variables: The environment of every function.
@@ -49,6 +58,7 @@ class RealtimeApi(Construct):
         *,
         storage: Storage,
         code: Path,
+        clients: ClientChoices,
         access_logs: bool,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -60,19 +70,24 @@ class RealtimeApi(Construct):
             description="Live prices (docs/client-protocol.md)",
             route_selection_expression="$request.body.type",
         )
-        self.access = FunctionAccess(storage=storage, api=self.web_socket, stage=STREAM)
-        self.variables = function_variables(storage, self.callback_url(STREAM))
+        self.access = FunctionAccess(storage=storage, api=self.web_socket)
+        self.callback_urls = {stage: self._callback_url(stage) for stage in STAGES}
+        self.variables = function_variables(storage, self.callback_urls, clients)
         self.functions: dict[str, PythonFunction] = {}
         self._add_routes()
-        self.stage = self._add_stage(access_logs=access_logs)
+        self._let_connect_have_welcome_said()
+        self.stages = self._add_stages(access_logs=access_logs)
         self.http = HttpApi(
             self,
             "Http",
             authorize=self.functions["authorize"].function,
-            handlers={module: self.add_function(module).function for module in ROUTES.values()},
+            handlers={
+                module: self.add_function(module).function
+                for module in sorted(set(ROUTES.values()))
+            },
         )
 
-    def callback_url(self, stage: str) -> str:
+    def _callback_url(self, stage: str) -> str:
         """The management API's address, made of the API's id: no function waits for a stage."""
         return f"https://{self.web_socket.api_id}.execute-api.{Aws.REGION}.{Aws.URL_SUFFIX}/{stage}"
 
@@ -115,7 +130,7 @@ class RealtimeApi(Construct):
         answers: bool = False,
         authorizer: gateway.IWebSocketRouteAuthorizer | None = None,
     ) -> None:
-        function = self.add_function(module).function
+        function = self.add_function(module, timeout=LONG.get(module)).function
         integration = integrations.WebSocketLambdaIntegration(
             f"{module.capitalize()}Integration", function, timeout=INTEGRATION_LIMIT
         )
@@ -135,27 +150,43 @@ class RealtimeApi(Construct):
                 "API Gateway authorizes a WebSocket once, at $connect.",
             )
 
-    def _add_stage(self, *, access_logs: bool) -> gateway.WebSocketStage:
-        stage = gateway.WebSocketStage(
+    def _let_connect_have_welcome_said(self) -> None:
+        """A connection exists only when `$connect` has returned, so another one greets."""
+        welcome = self.add_function("welcome", timeout=LONG["welcome"]).function
+        connect = self.functions["connect"]
+        connect.function.add_environment("WELCOME_FUNCTION", welcome.function_name)
+        connect.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[welcome.function_arn]
+            )
+        )
+
+    def _add_stages(self, *, access_logs: bool) -> list[gateway.WebSocketStage]:
+        stages = [self._stage(name) for name in STAGES]
+        may_log = self._gateway_may_log() if access_logs else None
+        for name, stage in zip(STAGES, stages, strict=True):
+            if may_log:
+                log_requests(stage, self._access_log(name))
+                stage.node.add_dependency(may_log)
+            else:
+                acknowledge(
+                    stage,
+                    "APIG1",
+                    "WebSocket access logs need a role set for the whole account and region; "
+                    "`-c access_logs=true` sets it. The handlers log each request's outcome.",
+                )
+        return stages
+
+    def _stage(self, name: str) -> gateway.WebSocketStage:
+        return gateway.WebSocketStage(
             self,
-            "Stage",
+            f"{name.capitalize()}Stage",
             web_socket_api=self.web_socket,
-            stage_name=STREAM,
+            stage_name=name,
             auto_deploy=True,
             detailed_metrics_enabled=True,
             throttle=gateway.ThrottleSettings(rate_limit=1000, burst_limit=500),
         )
-        if access_logs:
-            log_requests(stage, self._access_log())
-            stage.node.add_dependency(self._gateway_may_log())
-        else:
-            acknowledge(
-                stage,
-                "APIG1",
-                "WebSocket access logs need a role set for the whole account and region; "
-                "`-c access_logs=true` sets it. The handlers log each request's outcome.",
-            )
-        return stage
 
     def _gateway_may_log(self) -> Construct:
         """The account's one role with which API Gateway writes logs, set only when wanted."""
@@ -179,10 +210,10 @@ class RealtimeApi(Construct):
         account.apply_removal_policy(RemovalPolicy.RETAIN)
         return account
 
-    def _access_log(self) -> logs.LogGroup:
+    def _access_log(self, stage: str) -> logs.LogGroup:
         return logs.LogGroup(
             self,
-            "StreamAccess",
+            f"{stage.capitalize()}Access",
             retention=logs.RetentionDays.ONE_MONTH,
             removal_policy=RemovalPolicy.DESTROY,
         )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from infra.client_settings import KEYS as CLIENT_KEYS
+from infra.client_settings import ClientChoices, read_client_choices
 from infra.exchange_settings import KEYS as EXCHANGE_KEYS
 from infra.exchange_settings import ExchangeChoices, read_choices
 from marketdata.errors import SettingsError
@@ -25,6 +27,7 @@ KEYS = (
     "on_delete",
     "size",
     "streams",
+    *CLIENT_KEYS,
     *EXCHANGE_KEYS,
 )
 """Every context key of ours; docs/deploy.md says what each does."""
@@ -69,7 +72,7 @@ SIZES = {
         replication=3,
         min_insync=2,
         storage_gb=250,
-        worker_stages=("capture", "archive", "derive"),
+        worker_stages=("capture", "archive", "derive", "keep"),
         worker_cpu=1024,
         worker_memory_mib=2048,
         provisioned_push=True,
@@ -99,6 +102,7 @@ class DeploymentSettings:
     availability_zones: tuple[str, ...]
     storage_gb: int
     exchanges: ExchangeChoices
+    clients: ClientChoices
 
     @property
     def scram(self) -> bool:
@@ -127,6 +131,7 @@ def read_settings(context: Mapping[str, object], root: Path) -> DeploymentSettin
         availability_zones=reader.zones(size.brokers),
         storage_gb=reader.storage(size.storage_gb),
         exchanges=read_choices(reader.text, reader.faults, captured),
+        clients=read_client_choices(reader.text, reader.faults),
     )
     reader.refuse_unknown_keys()
     if reader.faults:

@@ -1,6 +1,6 @@
 """The stacks, split by how often they change, and what each hands to the next (rule 29).
 
-network and Kafka ─► storage ─► worker ─► realtime API ─► observability
+network and Kafka ─► storage ─► realtime API ─► worker ─► observability
 """
 
 from aws_cdk import App, Aws, CfnOutput, Stack
@@ -8,12 +8,13 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 from infra.broker import Broker
+from infra.connections_access import STAGES, ConnectionsAccess
 from infra.kafka_access import KafkaAccess
+from infra.kafka_sources import KafkaSources
 from infra.metrics import Metrics
 from infra.network import IAM_PORT, SCRAM_PORT, Network
 from infra.observability import Observability
-from infra.push import Push
-from infra.realtime_api import STREAM, RealtimeApi
+from infra.realtime_api import RealtimeApi
 from infra.settings import DeploymentSettings
 from infra.storage import Storage
 from infra.worker import Worker, WorkerVariables
@@ -25,9 +26,9 @@ def add_stacks(app: App, settings: DeploymentSettings) -> None:
     """All five stacks; they need no account and no region until they are deployed."""
     network, broker = _network(app, settings)
     storage = _storage(app, settings)
-    worker = _worker(app, settings, network, broker, storage)
-    api, push = _realtime(app, settings, broker, storage)
-    _observability(app, settings, worker, api, push)
+    api, sources = _realtime(app, settings, broker, storage)
+    worker = _worker(app, settings, network=network, broker=broker, storage=storage, api=api)
+    _observability(app, settings, worker, api, sources)
 
 
 def _network(app: App, settings: DeploymentSettings) -> tuple[Network, Broker]:
@@ -78,24 +79,37 @@ def _storage(app: App, settings: DeploymentSettings) -> Storage:
 
 
 def _worker(
-    app: App, settings: DeploymentSettings, network: Network, broker: Broker, storage: Storage
+    app: App,
+    settings: DeploymentSettings,
+    *,
+    network: Network,
+    broker: Broker,
+    storage: Storage,
+    api: RealtimeApi,
 ) -> Worker:
-    stack = Stack(app, "TapedeckWorker", description="Tapedeck: capture, archive, derive")
+    stack = Stack(app, "TapedeckWorker", description="Tapedeck: capture, archive, derive, keep")
     return Worker(
         stack,
         "Worker",
         network=network,
         size=settings.size,
         image=worker_image(stack, settings.image),
-        variables=worker_variables(stack, settings, broker, storage),
+        variables=worker_variables(stack, settings, broker, storage, api),
         access=StageAccess(
-            kafka=KafkaAccess(stack, broker.cluster_arn), storage=storage, scram=settings.scram
+            kafka=KafkaAccess(stack, broker.cluster_arn),
+            storage=storage,
+            connections=ConnectionsAccess(api.web_socket),
+            scram=settings.scram,
         ),
     )
 
 
 def worker_variables(
-    stack: Stack, settings: DeploymentSettings, broker: Broker, storage: Storage
+    stack: Stack,
+    settings: DeploymentSettings,
+    broker: Broker,
+    storage: Storage,
+    api: RealtimeApi,
 ) -> WorkerVariables:
     """The environment that `container_worker/settings.py` reads."""
     secret = broker.scram_secret_in(stack)
@@ -115,6 +129,7 @@ def worker_variables(
                 "STREAMS": settings.streams,
             },
             "archive": {"ARCHIVE_BUCKET": storage.bucket.bucket_name},
+            "keep": _keep_variables(storage, api),
         },
         secrets={
             "KAFKA_USER_PRODUCER": ecs.Secret.from_secrets_manager(secret, "username"),
@@ -124,6 +139,16 @@ def worker_variables(
         else {},
         capture_secrets=_capture_secrets(stack, settings.exchanges.stellar_auth_secret),
     )
+
+
+def _keep_variables(storage: Storage, api: RealtimeApi) -> dict[str, str]:
+    urls = {f"CALLBACK_URL_{stage.upper()}": url for stage, url in api.callback_urls.items()}
+    return {
+        "CONNECTIONS_TABLE": storage.connections.table_name,
+        "KEYS_TABLE": storage.keys.table_name,
+        "RING_TABLE": storage.ring.table_name,
+        **urls,
+    }
 
 
 def _capture_secrets(stack: Stack, stellar_auth_secret: str) -> dict[str, ecs.Secret]:
@@ -137,29 +162,37 @@ def _capture_secrets(stack: Stack, stellar_auth_secret: str) -> dict[str, ecs.Se
 
 def _realtime(
     app: App, settings: DeploymentSettings, broker: Broker, storage: Storage
-) -> tuple[RealtimeApi, Push]:
+) -> tuple[RealtimeApi, KafkaSources]:
     stack = Stack(app, "TapedeckRealtime", description="Tapedeck: client APIs and push")
     api = RealtimeApi(
         stack,
         "Api",
         storage=storage,
         code=settings.functions,
+        clients=settings.clients,
         access_logs=settings.access_logs,
     )
-    push = Push(
+    sources = KafkaSources(
         stack,
-        "Push",
+        "Kafka",
         api=api,
         cluster_arn=broker.cluster_arn,
         provisioned=settings.size.provisioned_push,
+        rate_all=settings.clients.variables["ALLOW_RATE_ALL"] == "true",
     )
-    CfnOutput(stack, "StreamUrl", value=f"{api.web_socket.api_endpoint}/{STREAM}")
+    for stage in STAGES:
+        url = f"{api.web_socket.api_endpoint}/{stage}"
+        CfnOutput(stack, f"{stage.capitalize()}Url", value=url)
     CfnOutput(stack, "HttpUrl", value=api.http.api.api_endpoint)
-    return api, push
+    return api, sources
 
 
 def _observability(
-    app: App, settings: DeploymentSettings, worker: Worker, api: RealtimeApi, push: Push
+    app: App,
+    settings: DeploymentSettings,
+    worker: Worker,
+    api: RealtimeApi,
+    sources: KafkaSources,
 ) -> None:
     stack = Stack(app, "TapedeckObservability", description="Tapedeck: alarms, dashboard")
     Observability(
@@ -167,7 +200,8 @@ def _observability(
         "Observability",
         metrics=Metrics(
             services=worker.services,
-            push=push.function,
+            push=sources.push,
+            history=sources.history,
             authorizer_log=api.functions["authorize"].log_group,
             web_socket=api.web_socket,
         ),

@@ -1,6 +1,6 @@
 """What outlives a deployment: the archive bucket, the tables, Stockbit's token.
 
-archive ─► bucket; functions and capture ─► connections, keys, instruments; a person ─► token
+archive ─► bucket; functions, capture and keep ─► tables; a person ─► token
 """
 
 from aws_cdk import Duration, RemovalPolicy
@@ -13,13 +13,16 @@ from infra.acknowledgement import acknowledge
 
 
 class Storage(Construct):
-    """The bucket and the three tables; what cannot be made again is kept.
+    """The bucket and the tables; what cannot be made again is kept.
 
     Attributes:
         bucket: The archive: `data/` and `_state/`. Kept when the stack goes, by default.
         connections: Who is connected and to what. Worth nothing after two hours.
         keys: Hashes of the API keys that were given out. Kept, with point-in-time recovery.
         instruments: Written again by every start of capture.
+        limits: Who holds a connection of a key, and how fast it is used. Fills itself again.
+        ring: The last minutes of what was pushed (rule 20). Fills itself again.
+        candles: Candle history, longer than Kafka keeps it. Kept, with recovery.
         stockbit_token: Begins with a random text that is no token, and is set by a person;
             None where Stockbit is not captured.
     """
@@ -32,6 +35,9 @@ class Storage(Construct):
         self.connections = self._table("Connections", kept=False)
         self.instruments = self._table("Instruments", kept=False)
         self.keys = self._table("Keys", kept=retain, recovery=True)
+        self.limits = self._table("Limits", kept=False)
+        self.ring = self._table("Ring", kept=False)
+        self.candles = self._table("Candles", kept=retain, recovery=True)
         self.stockbit_token = self._token() if stockbit else None
 
     @property

@@ -7,11 +7,17 @@ from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 from infra.acknowledgement import acknowledge
+from infra.connections_access import ConnectionsAccess
 from infra.kafka_access import KafkaAccess
 from infra.storage import Storage
+from marketdata.api_keys import REVOKED
 from marketdata.archive_layout import FOLDED
 from marketdata.topics import (
     ARCHIVED,
+    CANDLES,
+    DEPTH,
+    EVENTS,
+    ORDERBOOK,
     PRICES,
     QUEUE_CONTROL,
     QUEUE_EVENTS,
@@ -22,23 +28,38 @@ from marketdata.topics import (
 LAST_KNOWN_GROUP = "capture-last-known"
 """The group that capture names when it reads what it wrote last (`capture/last_known.py`)."""
 
+KEEPS = ("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem")
+"""What the keeper does with connections and the items that belong to them."""
+REVOKED_ONLY = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [REVOKED]}}
+"""The keeper reads which keys were revoked, and no key."""
+KEEPS_METHODS = ("DELETE", "GET", "POST")
+
 ARCHIVE_PREFIXES = ("data/*", "_state/*")
 
 
 class StageAccess:
-    """Statements for `capture`, `archive`, `derive`, and `all`, which is the three together.
+    """Statements for `capture`, `archive`, `derive`, `keep`, and `all`, which is all of them.
 
     With SCRAM the Kafka statements are left out: such a sign-in is no IAM principal.
     """
 
-    def __init__(self, *, kafka: KafkaAccess, storage: Storage, scram: bool) -> None:
+    def __init__(
+        self,
+        *,
+        kafka: KafkaAccess,
+        storage: Storage,
+        connections: ConnectionsAccess,
+        scram: bool,
+    ) -> None:
         self._kafka = kafka
         self._storage = storage
+        self._connections = connections
         self._scram = scram
         self._stages = {
             "capture": self._capture,
             "archive": self._archive,
             "derive": self._derive,
+            "keep": self._keep,
         }
 
     def of_stage(self, stage: str) -> list[iam.PolicyStatement]:
@@ -51,6 +72,8 @@ class StageAccess:
 
     def acknowledge(self, role: IConstruct, stage: str) -> None:
         """Names the wildcards that a stage's role has on purpose."""
+        if stage in ("all", "keep"):
+            self._connections.acknowledge(role, KEEPS_METHODS)
         if stage not in ("all", "archive"):
             return
         for prefix in ARCHIVE_PREFIXES:
@@ -103,6 +126,30 @@ class StageAccess:
             return []
         return [
             *self._kafka.consume([PRICES], "derive"),
-            *self._kafka.replay([TICKS], "derive-sent"),
-            *self._kafka.produce([TICKS]),
+            *self._kafka.consume([PRICES, CANDLES], "derive-candles"),
+            *self._kafka.consume([ORDERBOOK], "derive-depth"),
+            *self._kafka.replay([TICKS, CANDLES], "derive-sent"),
+            *self._kafka.produce([TICKS, CANDLES, DEPTH]),
         ]
+
+    def _keep(self) -> list[iam.PolicyStatement]:
+        """Looks at every connection, speaks to it and ends it; follows what flows."""
+        storage = self._storage
+        aws = [
+            iam.PolicyStatement(
+                actions=[f"dynamodb:{one}" for one in KEEPS],
+                resources=[storage.connections.table_arn],
+            ),
+            iam.PolicyStatement(
+                actions=["dynamodb:PutItem"], resources=[storage.ring.table_arn]
+            ),
+            iam.PolicyStatement(
+                actions=["dynamodb:Query"],
+                resources=[storage.keys.table_arn],
+                conditions=REVOKED_ONLY,
+            ),
+            self._connections.statement(KEEPS_METHODS),
+        ]
+        if self._scram:
+            return aws
+        return [*self._kafka.replay([TICKS, CANDLES, DEPTH, PRICES, EVENTS], "keep"), *aws]

@@ -59,8 +59,8 @@ def test_a_wildcard_within_a_resource_is_a_prefix_of_objects_or_connections(asse
     for statement in all_statements(assembly):
         for resource in map(flat, listed(statement["Resource"])):
             if "*" in resource and resource != "*":
-                assert resource.endswith(
-                    ("/data/*", "/_state/*", "/stream/POST/@connections/*")
+                assert re.search(
+                    r"/(data|_state|(stream|ws)/(POST|GET|DELETE)/@connections)/\*$", resource
                 )
 
 
@@ -104,27 +104,40 @@ ARCHIVE = rights(["DescribeTopic", "ReadData"], {topic.name for topic in FOLDED}
     ["AlterGroup", "DescribeGroup"], ["archive"]
 )
 DERIVE = (
-    rights(["DescribeTopic", "ReadData"], ["prices"])
-    | rights(["DescribeTopic", "ReadData", "WriteData"], ["ticks"])
+    rights(["DescribeTopic", "ReadData"], ["prices", "orderbook"])
+    | rights(["DescribeTopic", "ReadData", "WriteData"], ["ticks", "candles"])
+    | rights(["DescribeTopic", "WriteData"], ["depth"])
     | rights(["DescribeGroup"], ["derive-sent"])
-    | rights(["AlterGroup", "DescribeGroup"], ["derive"])
+    | rights(["AlterGroup", "DescribeGroup"], ["derive", "derive-candles", "derive-depth"])
 )
+KEEP = rights(["DescribeTopic", "ReadData"], ["ticks", "candles", "depth", "prices", "events"])
+KEEP |= rights(["DescribeGroup"], ["keep"])
 
 
 def test_each_stage_has_its_own_topics_and_group(standard):
-    for stage, wanted in (("capture", CAPTURE), ("archive", ARCHIVE), ("derive", DERIVE)):
+    for stage, wanted in (
+        ("capture", CAPTURE),
+        ("archive", ARCHIVE),
+        ("derive", DERIVE),
+        ("keep", KEEP),
+    ):
         assert kafka_rights(standard, f"What the stage {stage} may do") == wanted
 
 
 def test_only_capture_may_read_stockbits_token(standard):
-    for stage, may in (("capture", True), ("archive", False), ("derive", False)):
+    for stage, may in (
+        ("capture", True),
+        ("archive", False),
+        ("derive", False),
+        ("keep", False),
+    ):
         allowed = standard.allowed(f"What the stage {stage} may do")
         found = [name for action, name in allowed if action == "secretsmanager:GetSecretValue"]
         assert [("StockbitToken" in name) for name in found] == ([True] if may else [])
 
 
 def test_all_stages_in_one_container_have_the_sum_and_no_more(small):
-    assert kafka_rights(small, "What the stage all may do") == CAPTURE | ARCHIVE | DERIVE
+    assert kafka_rights(small, "What the stage all may do") == CAPTURE | ARCHIVE | DERIVE | KEEP
 
 
 def test_a_password_makes_kafka_rights_of_the_role_superfluous(scram):
@@ -142,7 +155,7 @@ def test_only_archive_writes_objects_and_only_below_its_prefixes(standard):
     assert objects == {
         (action, prefix) for action in writing for prefix in ("/data/*", "/_state/*")
     }
-    for stage in ("capture", "derive"):
+    for stage in ("capture", "derive", "keep"):
         for action, _ in standard.allowed(f"What the stage {stage} may do"):
             assert not action.startswith("s3:")
 
@@ -201,11 +214,17 @@ MODULES = (
     "connect",
     "default",
     "disconnect",
+    "docs_page",
+    "history",
+    "ohlcv",
+    "openapi",
     "ping",
     "push",
+    "register",
     "subscribe",
     "symbols",
     "unsubscribe",
+    "welcome",
 )
 
 
@@ -227,48 +246,82 @@ def test_a_function_may_do_what_its_module_says_it_needs(module, small):
     assert own == needs
 
 
-def test_only_the_modules_that_post_may_reach_connections_and_only_with_post(assembly):
+POSTING = {"connect", "default", "disconnect", "push", "register", "subscribe", "welcome"}
+
+
+def test_only_the_modules_that_post_may_reach_connections_and_only_connect_asks(assembly):
     for module in MODULES:
-        posting = {
-            resource
+        reached = {
+            re.search(r"/(\w+/\w+)/@connections/\*$", resource)[1]
             for action, resource in assembly.allowed(f"Runs functions.{module}.handler")
             if action == "execute-api:ManageConnections"
         }
-        expected = module in ("connect", "disconnect", "push", "subscribe")
-        assert bool(posting) is expected
-        assert all(one.endswith("/stream/POST/@connections/*") for one in posting)
+        methods = (["POST"] if module in POSTING else []) + ["GET"] * (module == "connect")
+        assert reached == {f"{stage}/{way}" for stage in ("stream", "ws") for way in methods}
+
+
+SERVING = {"Connections", "Instruments", "Limits", "Ring"}
+TABLES = {
+    "authorize": {"Keys"},
+    "connect": {"Connections", "Limits", "Ring"},
+    "default": {*SERVING, "Candles"},
+    "disconnect": {"Connections", "Limits"},
+    "history": {"Candles", "Ring"},
+    "ohlcv": {"Candles"},
+    "ping": {"Connections"},
+    "push": {"Connections", "Ring"},
+    "register": SERVING - {"Instruments"},
+    "subscribe": SERVING,
+    "symbols": {"Instruments"},
+    "unsubscribe": {"Connections", "Limits"},
+    "welcome": {"Connections"},
+}
 
 
 def test_a_function_touches_only_the_tables_of_its_work(small):
-    tables = {
-        module: {
-            re.search(r"Storage(Connections|Keys|Instruments)", resource)[1]
+    for module in MODULES:
+        tables = {
+            re.search(r"Storage(Connections|Keys|Instruments|Limits|Ring|Candles)", resource)[1]
             for action, resource in small.allowed(f"Runs functions.{module}.handler")
             if action.startswith("dynamodb:")
         }
-        for module in MODULES
-    }
-    assert tables == {
-        "archive_link": set(),
-        "authorize": {"Keys"},
-        "connect": {"Connections"},
-        "default": set(),
-        "disconnect": {"Connections"},
-        "ping": set(),
-        "push": {"Connections"},
-        "subscribe": {"Connections", "Instruments"},
-        "symbols": {"Instruments"},
-        "unsubscribe": {"Connections"},
+        assert tables == TABLES.get(module, set()), module
+
+
+def test_the_keeper_reads_of_the_keys_only_which_were_revoked(small):
+    (statement,) = [
+        one
+        for one in small.statements("What the stage all may do")
+        if "StorageKeys" in str(one["Resource"])
+    ]
+    assert statement["Action"] == "dynamodb:Query"
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["REVOKED"]}
     }
 
 
-def test_pushs_pollers_read_ticks_as_their_group_and_nothing_else(assembly):
-    assert kafka_rights(assembly, "Runs functions.push.handler") == rights(
-        ["DescribeTopic", "ReadData"], ["ticks"]
-    ) | rights(["AlterGroup", "DescribeGroup"], ["push"])
+@pytest.mark.parametrize(
+    ("module", "groups"),
+    [
+        (
+            "push",
+            {
+                "push": "ticks",
+                "push-candles": "candles",
+                "push-depth": "depth",
+                "push-events": "events",
+            },
+        ),
+        ("history", {"history": "candles"}),
+    ],
+)
+def test_pollers_read_their_topics_as_their_groups_and_nothing_else(assembly, module, groups):
+    assert kafka_rights(assembly, f"Runs functions.{module}.handler") == rights(
+        ["DescribeTopic", "ReadData"], groups.values()
+    ) | rights(["AlterGroup", "DescribeGroup"], groups)
     cluster = {
         action
-        for action, _ in assembly.allowed("Runs functions.push.handler")
+        for action, _ in assembly.allowed(f"Runs functions.{module}.handler")
         if action in CLUSTER_ACTIONS
     }
     assert cluster == CLUSTER_ACTIONS - {"kafka-cluster:WriteDataIdempotently"}

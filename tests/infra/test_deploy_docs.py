@@ -67,5 +67,5 @@ def test_the_containers_of_the_table_are_those_of_the_sizes():
 
 
 def test_the_alarms_are_counted(small, standard):
-    assert f"| {len(small.all('AWS::CloudWatch::Alarm'))} | 0.90 |" in COST
-    assert f"| {len(standard.all('AWS::CloudWatch::Alarm'))} | 1.20 |" in COST
+    assert f"| {len(small.all('AWS::CloudWatch::Alarm'))} | 1.00 |" in COST
+    assert f"| {len(standard.all('AWS::CloudWatch::Alarm'))} | 1.40 |" in COST

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from container_worker.variables import DEFAULTS
+from functions.settings import read_settings as read_functions
 from infra.settings import KEYS, MAX_STREAMS_BYTES, SIZES, read_settings
 from marketdata.errors import SettingsError
 from marketdata.topics import TOPICS
@@ -65,6 +66,15 @@ def test_every_key_is_read(root):
         "on_delete": "destroy",
         "size": "standard",
         "streams": "mine.yaml",
+        "open_ws": True,
+        "rate_all": "true",
+        "max_queue_size": 10_000,
+        "ring_seconds": "60",
+        "ring_topics": "events, ticks",
+        "candle_sources": "binance",
+        "connections_per_key": 3,
+        "rate_per_minute": 30,
+        "rate_burst": 5,
     }
     assert set(given) == set(KEYS)
     settings = read_settings(given, root)
@@ -83,12 +93,32 @@ def test_every_key_is_read(root):
     assert variables["STELLAR_POLL_SECONDS"] == "2"
     assert variables["STOCKBIT_WIRE"] == "channel"
     assert set(variables) < set(DEFAULTS)
+    clients = read_functions(settings.clients.variables)
+    assert (clients.open_ws, clients.rate_all) == (True, True)
+    assert (clients.max_queue_size, clients.ring_seconds) == (10_000, 60)
+    assert (clients.ring_topics, clients.candle_sources) == (("events", "ticks"), ("binance",))
+    assert clients.max_connections == 3
+    assert (clients.rate_per_minute, clients.rate_burst) == (30, 5)
     assert (settings.image, settings.alarm_email) == ("example/worker:1", "someone@example.org")
 
 
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
+        ("open_ws", "yes", "context open_ws=yes: must be true or false"),
+        (
+            "rate_burst",
+            0,
+            "context rate_burst=0: must be a whole number from 1 to 1000000",
+        ),
+        (
+            "ring_topics",
+            "ticks,trades",
+            (
+                "context ring_topics=ticks,trades: must be none, or words of events, candles, "
+                "ticks, depth, prices"
+            ),
+        ),
         ("size", "medium", "context size=medium: must be small or standard"),
         ("size", "", "context size=: must be small or standard"),
         ("kafka_auth", "none", "context kafka_auth=none: must be iam or scram"),

@@ -11,6 +11,7 @@ NAMES = {
         "CaptureNotRunning",
         "ArchiveNotRunning",
         "DeriveNotRunning",
+        "KeepNotRunning",
         "Broker1DiskFilling",
         "Broker2DiskFilling",
         "Broker3DiskFilling",
@@ -18,6 +19,7 @@ NAMES = {
 }
 EVERYWHERE = {
     "PushFailing",
+    "HistoryFailing",
     "PushThrottled",
     "PushBehind",
     "AuthorizerFailing",

@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 
 from functions.settings import read_settings
-from infra.http_api import ROUTES
-from marketdata.topics import TICKS
+from infra.connections_access import STAGES
+from infra.http_api import OPEN, ROUTES
+from infra.kafka_sources import LASTING, PUSHED
+from marketdata.topics import TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUTE_KEYS = {"$connect", "$disconnect", "$default", "subscribe", "unsubscribe", "ping"}
+ROUTE_KEYS = {
+    "$connect",
+    "$disconnect",
+    "$default",
+    "subscribe",
+    "unsubscribe",
+    "ping",
+    "register",
+}
 
 
 def web_socket(assembly):
@@ -82,7 +92,7 @@ def test_routes_whose_function_answers_have_a_response_and_the_others_have_none(
         assert ("RouteResponseSelectionExpression" in route) is (key in keys)
 
 
-@pytest.mark.parametrize("key", ["subscribe", "unsubscribe", "ping", "default"])
+@pytest.mark.parametrize("key", ["subscribe", "register", "unsubscribe", "ping", "default"])
 def test_a_route_has_a_response_exactly_when_its_module_says_so(key, small):
     says = (ROOT / "functions" / f"{key}.py").read_text().split('"""')[1]
     found = routes(small, web_socket(small))
@@ -94,15 +104,16 @@ def test_a_route_has_a_response_exactly_when_its_module_says_so(key, small):
     ) is has_response
 
 
-def test_the_stage_is_the_documents_and_slows_down_who_asks_too_much(assembly):
-    (stage,) = [
+def test_the_stages_are_the_documents_and_slow_down_who_asks_too_much(assembly):
+    stages = [
         stage
         for stage in assembly.properties("AWS::ApiGatewayV2::Stage")
         if stage["ApiId"] == {"Ref": web_socket(assembly)}
     ]
-    assert stage["StageName"] == "stream"
-    assert stage["AutoDeploy"] is True
-    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 1000
+    assert {stage["StageName"] for stage in stages} == {"stream", "ws"}
+    for stage in stages:
+        assert stage["AutoDeploy"] is True
+        assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 1000
 
 
 def test_rest_paths_ask_for_a_key_and_call_their_handlers(assembly, flat):
@@ -113,8 +124,11 @@ def test_rest_paths_ask_for_a_key_and_call_their_handlers(assembly, flat):
     ]
     found = routes(assembly, api)
     assert set(found) == {f"GET {path}" for path in ROUTES}
-    for _, route in found.values():
-        assert route["AuthorizationType"] == "CUSTOM"
+    for key, (_, route) in found.items():
+        is_open = key.removeprefix("GET ") in OPEN
+        assert route["AuthorizationType"] == ("NONE" if is_open else "CUSTOM")
+        if is_open:
+            continue
         asked = authorizer(assembly, route)
         assert asked["IdentitySource"] == ["$request.header.Authorization"]
         assert asked["AuthorizerResultTtlInSeconds"] == 0
@@ -123,7 +137,7 @@ def test_rest_paths_ask_for_a_key_and_call_their_handlers(assembly, flat):
 
 
 def test_access_logs_never_hold_a_query_string(small, standard):
-    for assembly, logged in ((small, 1), (standard, 2)):
+    for assembly, logged in ((small, 1), (standard, 3)):
         formats = [
             stage["AccessLogSettings"]["Format"]
             for stage in assembly.properties("AWS::ApiGatewayV2::Stage")
@@ -139,13 +153,20 @@ def test_access_logs_never_hold_a_query_string(small, standard):
 def test_the_accounts_logging_role_is_touched_only_when_asked(small, standard):
     assert not small.all("AWS::ApiGateway::Account")
     (account,) = standard.all("AWS::ApiGateway::Account")
-    (stage,) = [
+    stages = [
         stage
         for stage in standard.all("AWS::ApiGatewayV2::Stage").values()
         if stage["Properties"]["ApiId"] == {"Ref": web_socket(standard)}
     ]
-    assert account in stage["DependsOn"]
+    assert len(stages) == len(STAGES)
+    assert all(account in stage["DependsOn"] for stage in stages)
     assert standard.all("AWS::ApiGateway::Account")[account]["DeletionPolicy"] == "Retain"
+
+
+def test_every_route_of_the_local_gateway_is_deployed():
+    from local.gateway.http_api import ROUTES as LOCAL  # noqa: PLC0415
+
+    assert {("GET", path): module for path, module in ROUTES.items()} == dict(LOCAL)
 
 
 def test_no_function_is_in_the_vpc(assembly):
@@ -155,7 +176,7 @@ def test_no_function_is_in_the_vpc(assembly):
 
 def test_every_function_is_small_arm_python_with_a_log_of_its_own(assembly):
     functions = assembly.properties("AWS::Lambda::Function")
-    assert len(functions) == 10
+    assert len(functions) == 16
     logs = {function["LoggingConfig"]["LogGroup"]["Ref"] for function in functions}
     roles = {function["Role"]["Fn::GetAtt"][0] for function in functions}
     assert len(logs) == len(roles) == len(functions)
@@ -179,58 +200,83 @@ def test_every_function_gets_the_variables_that_its_settings_read(assembly, flat
             name: flat(value) for name, value in function["Environment"]["Variables"].items()
         }
         read = read_settings(given | {"AWS_REGION": "r-1"})
-        assert all(getattr(read, name) for name in read.__slots__)
-        assert len(given) == len(read.__slots__) - 1
+        ours = {name for name in read.__slots__ if getattr(read, name) in ("", ())}
+        greets = function["Handler"] == "functions.connect.handler"
+        assert ours == {"callback_url_candles"} | (set() if greets else {"welcome_function"})
+        assert len(given) == len(read.__slots__) - (2 if greets else 3)
 
 
-def test_the_callback_address_is_the_stages_management_api(small, flat):
+def test_only_connect_may_have_welcome_said(assembly, flat):
+    for handler in ("connect", "register"):
+        allowed = assembly.allowed(f"Runs functions.{handler}.handler")
+        invoked = [what for action, what in allowed if action == "lambda:InvokeFunction"]
+        assert bool(invoked) is (handler == "connect")
+        assert all("Welcome" in what for what in invoked)
+
+
+def test_the_callback_addresses_are_the_stages_management_apis(small, flat):
     variables = small.function("functions.push.handler")["Environment"]["Variables"]
-    address = flat(variables["CALLBACK_URL_STREAM"])
     api = web_socket(small)
-    assert address == (
-        f"https://${{{api}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/stream"
-    )
+    for stage in STAGES:
+        assert flat(variables[f"CALLBACK_URL_{stage.upper()}"]) == (
+            f"https://${{{api}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{stage}"
+        )
 
 
-def source(assembly):
-    return assembly.only("AWS::Lambda::EventSourceMapping")
+def sources(assembly):
+    """The event sources by their groups."""
+    return {
+        one["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"]: one
+        for one in assembly.properties("AWS::Lambda::EventSourceMapping")
+    }
 
 
-def test_push_reads_new_ticks_in_its_own_group(assembly, flat):
-    mapping = source(assembly)
-    assert mapping["Topics"] == [TICKS.name]
-    assert mapping["StartingPosition"] == "LATEST"
-    assert mapping["AmazonManagedKafkaEventSourceConfig"] == {"ConsumerGroupId": "push"}
-    assert "FilterCriteria" not in mapping
-    assert "DestinationConfig" not in mapping
-    assert "KafkaCluster" in flat(mapping["EventSourceArn"])
+def test_each_topic_for_clients_is_read_from_now_on_in_a_group_of_its_own(assembly, flat):
+    found = sources(assembly)
+    pushed = {group: topic for group, topic in PUSHED.items() if group != "push-prices"}
+    assert set(found) == {*pushed, "history"}
+    for group, topic in pushed.items():
+        mapping = found[group]
+        assert mapping["Topics"] == [topic.name]
+        assert mapping["StartingPosition"] == "LATEST"
+        assert "FilterCriteria" not in mapping
+        assert "DestinationConfig" not in mapping
+        assert "KafkaCluster" in flat(mapping["EventSourceArn"])
+
+
+def test_history_reads_all_candles_that_there_are(assembly):
+    mapping = sources(assembly)["history"]
+    assert mapping["Topics"] == ["candles"]
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
 
 
 def test_small_pushes_on_demand_with_lambdas_own_half_second(small):
-    mapping = source(small)
-    assert "ProvisionedPollerConfig" not in mapping
-    assert "MaximumBatchingWindowInSeconds" not in mapping
-    assert "MaximumRetryAttempts" not in mapping
+    for mapping in sources(small).values():
+        assert "ProvisionedPollerConfig" not in mapping
+        assert "MaximumBatchingWindowInSeconds" not in mapping
+        assert "MaximumRetryAttempts" not in mapping
 
 
-def test_standard_pushes_at_once_and_gives_stale_prices_up(standard):
-    mapping = source(standard)
-    assert mapping["MaximumBatchingWindowInSeconds"] == 0
-    assert mapping["MaximumRecordAgeInSeconds"] == 60
-    assert mapping["BisectBatchOnFunctionError"] is True
-    pollers = mapping["ProvisionedPollerConfig"]
-    assert pollers["PollerGroupName"] == "tapedeck"
-    assert pollers["MaximumPollers"] <= TICKS.partitions
+def test_standard_pushes_at_once_and_gives_stale_prices_up_but_no_event(standard):
+    for mapping in sources(standard).values():
+        (topic,) = mapping["Topics"]
+        lasts = topic in LASTING
+        assert mapping["MaximumBatchingWindowInSeconds"] == 0
+        assert mapping.get("MaximumRecordAgeInSeconds") == (None if lasts else 60)
+        assert mapping.get("BisectBatchOnFunctionError") is (None if lasts else True)
+        pollers = mapping["ProvisionedPollerConfig"]
+        assert pollers["PollerGroupName"] == "tapedeck"
+        assert pollers["MaximumPollers"] <= TOPICS[topic].partitions
 
 
-def test_the_event_source_waits_for_the_permissions_that_lambda_checks(assembly):
-    (mapping,) = assembly.all("AWS::Lambda::EventSourceMapping").values()
-    policies = {name for name in mapping["DependsOn"] if "Policy" in name}
-    statements = [
-        statement
-        for name in policies
-        for statement in assembly.all("AWS::IAM::Policy")[name]["Properties"]["PolicyDocument"][
-            "Statement"
+def test_the_event_sources_wait_for_the_permissions_that_lambda_checks(assembly):
+    for mapping in assembly.all("AWS::Lambda::EventSourceMapping").values():
+        policies = {name for name in mapping["DependsOn"] if "Policy" in name}
+        statements = [
+            statement
+            for name in policies
+            for statement in assembly.all("AWS::IAM::Policy")[name]["Properties"][
+                "PolicyDocument"
+            ]["Statement"]
         ]
-    ]
-    assert "kafka-cluster:ReadData" in str(statements)
+        assert "kafka-cluster:ReadData" in str(statements)

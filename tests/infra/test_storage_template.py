@@ -1,5 +1,7 @@
 """What is kept and what may go, and how it is shut."""
 
+import pytest
+
 
 def bucket(assembly):
     ((name, found),) = assembly.all("AWS::S3::Bucket").items()
@@ -50,23 +52,24 @@ def test_the_archive_outlives_its_stack_unless_told_otherwise(small, standard):
     assert bucket(standard)[1]["DeletionPolicy"] == "Delete"
 
 
-def test_keys_are_kept_and_can_be_brought_back_to_any_second(small, standard):
+@pytest.mark.parametrize("word", ["Keys", "Candles"])
+def test_keys_and_candles_are_kept_and_can_be_brought_back_to_any_second(small, standard, word):
     for assembly, kept in ((small, True), (standard, False)):
-        keys = table(assembly, "Keys")
-        assert keys["DeletionPolicy"] == ("Retain" if kept else "Delete")
-        assert keys["Properties"]["DeletionProtectionEnabled"] is kept
-        recovery = keys["Properties"]["PointInTimeRecoverySpecification"]
+        found = table(assembly, word)
+        assert found["DeletionPolicy"] == ("Retain" if kept else "Delete")
+        assert found["Properties"]["DeletionProtectionEnabled"] is kept
+        recovery = found["Properties"]["PointInTimeRecoverySpecification"]
         assert recovery["PointInTimeRecoveryEnabled"] is True
 
 
 def test_tables_that_fill_themselves_again_go_with_their_stack(assembly):
-    for word in ("Connections", "Instruments"):
+    for word in ("Connections", "Instruments", "Limits", "Ring"):
         assert table(assembly, word)["DeletionPolicy"] == "Delete"
 
 
 def test_every_table_has_the_shape_that_the_functions_use(assembly):
     tables = assembly.properties("AWS::DynamoDB::Table")
-    assert len(tables) == 3
+    assert len(tables) == 6
     for properties in tables:
         assert properties["KeySchema"] == [
             {"AttributeName": "pk", "KeyType": "HASH"},

@@ -24,7 +24,7 @@ def variables(container):
 
 def test_small_is_one_service_with_all_stages_and_standard_one_a_stage(small, standard):
     assert set(containers(small)) == {"all"}
-    assert set(containers(standard)) == {"capture", "archive", "derive"}
+    assert set(containers(standard)) == {"capture", "archive", "derive", "keep"}
     task = small.only("AWS::ECS::TaskDefinition")
     assert (task["Cpu"], task["Memory"]) == ("512", "2048")
 
@@ -83,6 +83,10 @@ def test_every_variable_is_one_that_the_worker_knows(assembly):
         assert set(variables(container)) - SDK_VARIABLES <= set(DEFAULTS)
 
 
+def made_at_deployment(name):
+    return f"https://api.example.org/{name}" if "_URL_" in name else f"arn:aws:x:r-1:1:{name}"
+
+
 @pytest.mark.parametrize("size", ["small", "standard", "scram"])
 def test_every_stage_starts_with_the_variables_that_it_gets(size, request):
     assembly = request.getfixturevalue(size)
@@ -90,10 +94,11 @@ def test_every_stage_starts_with_the_variables_that_it_gets(size, request):
         "capture": worker_settings.read_capture,
         "archive": worker_settings.read_archive,
         "derive": worker_settings.read_derive,
+        "keep": worker_settings.read_keep,
     }
     for name, container in containers(assembly).items():
         given = {
-            key: value if isinstance(value, str) else f"arn:aws:x:r-1:1:{key}"
+            key: value if isinstance(value, str) else made_at_deployment(key)
             for key, value in variables(container).items()
         }
         for stage in readers if name == "all" else [name]:
@@ -138,7 +143,7 @@ def test_stockbits_token_and_the_nodes_key_reach_capture_alone(small, standard, 
     (secret,) = capture["Secrets"]
     assert secret["Name"] == "STELLAR_AUTH_HEADER"
     assert "secret:node-AbCdEf" in flat(secret["ValueFrom"])
-    for stage in ("archive", "derive"):
+    for stage in ("archive", "derive", "keep"):
         other = containers(standard)[stage]
         assert "Secrets" not in other
         assert not {name for name in variables(other) if name.startswith(("STOCK", "STELL"))}
