@@ -13,8 +13,9 @@ from botocore.config import Config
 from local import stack_settings as names
 from local.bucket import create_bucket
 from local.replayed_streams import overview, streams_yaml
-from local.stack_plan import BUCKET, STREAMS, TABLES, TOPICS
+from local.stack_plan import BUCKET, STREAMS, SYMBOLS, TABLES, TOPICS
 from local.stack_settings import REPLAY, StackSettings
+from local.symbols_known import wait_for_symbols
 from local.tables import create_tables
 from local.topics import create_topics
 from marketdata.errors import LocalError
@@ -35,10 +36,11 @@ def provisions(settings: StackSettings, ports: Mapping[str, int]) -> list[Provis
     """The provisions of a start; each may be done again without harm."""
     at = settings.address
     overview_url = f"http://{at}:{ports['exchanges']}"
+    database = f"http://{at}:{ports['dynamodb']}"
     replay = settings.mode == REPLAY and settings.streams is None
     return [
         Provision(TOPICS, ("kafka",), partial(create_topics, f"{at}:{ports['kafka']}")),
-        Provision(TABLES, ("dynamodb",), partial(_tables, f"http://{at}:{ports['dynamodb']}")),
+        Provision(TABLES, ("dynamodb",), partial(_tables, database)),
         Provision(
             BUCKET, ("s3", "s3-lock"), partial(_bucket, settings, f"http://{at}:{ports['s3']}")
         ),
@@ -47,6 +49,7 @@ def provisions(settings: StackSettings, ports: Mapping[str, int]) -> list[Provis
             ("exchanges",) if replay else (),
             partial(_streams, settings, overview_url) if replay else _nothing,
         ),
+        Provision(SYMBOLS, (TABLES, STREAMS, "capture"), partial(_symbols, settings, database)),
     ]
 
 
@@ -64,6 +67,11 @@ def _session() -> boto3.Session:
 
 def _tables(endpoint: str) -> None:
     create_tables(_session().client("dynamodb", endpoint_url=endpoint, config=SDK))
+
+
+def _symbols(settings: StackSettings, endpoint: str) -> None:
+    client = _session().client("dynamodb", endpoint_url=endpoint, config=SDK)
+    wait_for_symbols(client, settings.streams_file)
 
 
 def _bucket(settings: StackSettings, endpoint: str) -> None:

@@ -24,6 +24,8 @@ STAGE_GRACE_S = 20.0
 
 # Facts that are not processes: something has been made ready in a server.
 TOPICS, TABLES, BUCKET, STREAMS = "topics", "tables", "bucket", "streams"
+SYMBOLS = "symbols"
+"""Clients may subscribe to what is captured."""
 
 KEPT_VARIABLES = {
     *("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME"),
