@@ -51,11 +51,10 @@ def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG
     refused = _let_in(about)
     if refused is not None:
         return refused
-    offered = header(opened.headers, SUBPROTOCOL.lower())
-    if not offered:
-        return OK
+    offered = (header(opened.headers, SUBPROTOCOL.lower()) or "").split(",")
+    chosen = next((name.strip() for name in offered if name.strip()), "")
     # A browser breaks off when the answer names none of those that it offered.
-    return {**OK, "headers": {SUBPROTOCOL: offered.split(",")[0].strip()}}
+    return {**OK, "headers": {SUBPROTOCOL: chosen}} if chosen else OK
 
 
 def _let_in(about: WebSocketContext) -> Response | None:

@@ -127,8 +127,9 @@ class ManagementApi:
         """Send each connection its messages in order, many connections at a time.
 
         A connection whose post timed out, was gone, or failed twice gets none of its further
-        ones. `limits_s` are the limits of connections that have less than three seconds a
-        post; after `until_s` (`time.monotonic()`) no post begins.
+        ones. `limits_s` are of connections that were slow lately: how long a post may take,
+        and a 429 is not tried again, so that the batch does not wait for them. After
+        `until_s` (`time.monotonic()`) no post begins.
         """
         limits_s = limits_s or {}
         deliveries = {connection_id: Delivery() for connection_id in messages}
@@ -136,7 +137,7 @@ class ManagementApi:
 
         async def worker() -> None:
             for connection_id, own in waiting:
-                limit_s = limits_s.get(connection_id, POST_LIMIT_S)
+                limit_s = limits_s.get(connection_id)
                 await self._deliver(
                     connection_id, own, deliveries[connection_id], limit_s, until_s
                 )
@@ -156,15 +157,17 @@ class ManagementApi:
         connection_id: str,
         messages: Sequence[bytes],
         delivery: Delivery,
-        limit_s: float,
+        slow_limit_s: float | None,
         until_s: float,
     ) -> None:
+        limit_s = POST_LIMIT_S if slow_limit_s is None else slow_limit_s
+        again = AGAIN if slow_limit_s is None else OF_THE_SERVICE & AGAIN
         for done, message in enumerate(messages):
             if time.monotonic() >= until_s:
                 delivery.skipped = len(messages) - done
                 return
             outcome = await self.post(connection_id, message, limit_s=limit_s)
-            if outcome in AGAIN:
+            if outcome in again:
                 delivery.retried += 1
                 await asyncio.sleep(random.uniform(*RETRY_PAUSE_S))  # noqa: S311  (jitter)
                 outcome = await self.post(connection_id, message, limit_s=limit_s)

@@ -16,6 +16,8 @@ from local.processes import Command
 from local.stack_settings import LIVE, REPLAY, StackSettings
 
 PUSH = "functions.push.handler"
+PUSH_WINDOW_MS, HISTORY_WINDOW_MS = "100", "500"
+"""Each batch asks who is subscribed: without a window that would be most of the work."""
 PUSHED = ("prices", "candles", "depth", "events")
 """The topics beside `ticks` that go to clients, each with an event source of its own."""
 
@@ -165,12 +167,18 @@ def _clients(
     )
     source = ("local.event_source", "--bootstrap", f"{settings.address}:{ports['kafka']}")
     also = [f"--also={topic}:push-{topic}:{PUSH}" for topic in PUSHED]
-    push = _module("push", env, *source, *_first_source("ticks", "push", PUSH), *also)
+    push = _module(
+        "push",
+        env,
+        *(*source, *_first_source("ticks", "push", PUSH), *also),
+        *("--window-ms", PUSH_WINDOW_MS),
+    )
     history = _module(
         "history",
         env,
         *(*source, *_first_source("candles", "history", "functions.history.handler")),
         *("--starting-position", "TRIM_HORIZON", "--batch-size", "500"),
+        *("--window-ms", HISTORY_WINDOW_MS),
     )
     return [
         Stage(gateway, needs=(TABLES,), port=ports["api"], end=4),

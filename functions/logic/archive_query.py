@@ -36,7 +36,10 @@ def object_wanted(parameters: Mapping[str, str]) -> str:
         raise _bad(f"the parameter 'ticker' has more than {MAX_NAME_LENGTH} characters")
     day = _day(parameters["date"], exchange)
     topic = TOPIC_OF_TYPE[stream_type].name
-    return object_path(topic, exchange, ticker, stream_type, day, marks=marks)
+    try:
+        return object_path(topic, exchange, ticker, stream_type, day, marks=marks)
+    except UnicodeEncodeError:
+        raise _bad("the parameter 'ticker' is not valid UTF-8 text") from None
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

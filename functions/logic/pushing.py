@@ -137,6 +137,8 @@ class Pushing:
         for connection_id, delivery in deliveries.items():
             if delivery.last is Outcome.TIMED_OUT:
                 self.slow.timed_out(connection_id, now_s)
+            elif delivery.last is Outcome.THROTTLED:
+                self.slow.throttled(connection_id, now_s)
             elif delivery.last is not Outcome.NOT_TRIED:
                 self.slow.answered(connection_id)
 

@@ -50,7 +50,8 @@ def _of_message(message, before, known):
     if message["type"] in {"ping", "unsubscribe"}:
         return {"pong" if message["type"] == "ping" else "unsubscribed"}
     if message["type"] == "register":
-        return {"registered", "VALIDATION_ERROR"}
+        is_plain = not message.get("from") and not any(message.get("filters", {}).values())
+        return {"registered"} if is_plain else {"registered", "VALIDATION_ERROR"}
     names = set(message["symbols"])
     depth = "depth" in message.get("channels", ())
     one = _of_names(names, before, () if depth else known, "subscribed")
@@ -148,20 +149,25 @@ def read_items(database, table, connection_id):
 def misfit(text, answers, before, after):
     """What of the state does not fit the answers; empty when all does."""
     told = answers[0]
-    if after.names != {name for _, name in after.subs}:
-        return f"{after.names} are reserved, but {set(after.subs)} are served"
-    tokens = after.meta["symbols"]["M"]
-    if any(one["token"] != tokens[name] for (_, name), one in after.subs.items()):
-        return "an older subscription is served"
-    if "register_token" in after.meta:
-        return "a registration is not done"
-    if len(after.names) > 10:
-        return f"{len(after.names)} names"
     if told.get("type") in {"error", "pong"}:
-        return "" if after == before else "something has changed"
-    if "pair" in told:
-        return _of_candles({one["pair"] for one in answers}, before, after)
-    return OF_TYPE[told["type"]](_message(text), told, before, after)
+        fault = "" if after == before else "something has changed"
+    elif "pair" in told:
+        fault = _of_candles({one["pair"] for one in answers}, before, after)
+    else:
+        fault = OF_TYPE[told["type"]](_message(text), told, before, after)
+    return _contradiction(after) or fault
+
+
+def _contradiction(items):
+    """What of the items contradicts itself."""
+    if items.names != {name for _, name in items.subs}:
+        return f"{items.names} are reserved, but {set(items.subs)} are served"
+    tokens = items.meta["symbols"]["M"]
+    if any(one["token"] != tokens[name] for (_, name), one in items.subs.items()):
+        return "an older subscription is served"
+    if "register_token" in items.meta:
+        return "a registration is not done"
+    return f"{len(items.names)} names" if len(items.names) > 10 else ""
 
 
 def _message(text):

@@ -23,6 +23,7 @@ import pytest
 import websocket
 from botocore.exceptions import ClientError
 
+STAGES = ("stream", "ws")
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).with_name("rehearsal")
 UNSUPPORTED = {
@@ -173,10 +174,13 @@ def without(template, endpoint):
                 if "RouteSelectionExpression" in str(one)
                 and one["Type"] == "AWS::ApiGatewayV2::Api"
             )
-            address = [f"{endpoint}/_aws/execute-api/", {"Ref": api}, "/stream"]
+            address = [f"{endpoint}/_aws/execute-api/", {"Ref": api}]
             return {
                 **{name: rewritten(one) for name, one in value.items()},
-                "CALLBACK_URL_STREAM": {"Fn::Join": ["", address]},
+                **{
+                    f"CALLBACK_URL_{stage.upper()}": {"Fn::Join": ["", [*address, f"/{stage}"]]}
+                    for stage in STAGES
+                },
             }
         return {name: rewritten(one) for name, one in value.items()}
 
@@ -247,9 +251,9 @@ def connect(outputs, emulator):
     """Opens a client's connection as the API's own host name would be dialled."""
     opened = []
 
-    def dial(query="", **options):
+    def dial(query="", stage="stream", **options):
         host = re.search(r"//([^/]+)/", outputs["TapedeckRealtime"]["StreamUrl"])[1]
-        address = f"{emulator.replace('http', 'ws')}/stream{query}"
+        address = f"{emulator.replace('http', 'ws')}/{stage}{query}"
         opened.append(websocket.create_connection(address, host=host, timeout=20, **options))
         return opened[-1]
 
@@ -318,7 +322,36 @@ def test_a_message_that_cannot_be_served_is_answered_with_an_error(text, code, c
     assert (answer["type"], answer["code"]) == ("error", code)
 
 
-def push(functions, update):
+EVENT = {
+    "type": "contract_event",
+    "ledger": 1454282,
+    "transaction_hash": "ab" * 32,
+    "contract_id": "CCW67TSZV3SSS2HXMBQ5JFGCKJNXKZM7UQUWUZPUTHXSTZLEO7SJMI75",
+    "topics": [{"symbol": "transfer"}, {"string": "USDC:G"}],
+    "data": {"i128": "1000000000"},
+    "id": "0006246093679616000-0000000001",
+    "timestamp": "2026-11-20T12:00:00Z",
+    "event_type": "contract",
+    "transaction_index": 1,
+    "operation_index": 0,
+    "in_successful_call": True,
+}
+
+
+def test_a_registered_client_is_welcomed_and_gets_the_events_that_match(connect, client):
+    connection = connect(QUERY, stage="ws")
+    filters = {"types": ["payment"], "asset_codes": ["USDC"], "min_amount": "100"}
+    connection.send(json.dumps({"type": "register", "filters": filters}))
+    assert said(connection)["type"] == "welcome"
+    assert said(connection)["filters"] == {**filters, "account_ids": []}
+    small = {**EVENT, "data": {"i128": "999999999"}}
+    for offset, event in enumerate((small, EVENT)):
+        functions = client("lambda")
+        assert push(functions, event, "events", b"stellar:events", offset) == 200
+    assert said(connection) == EVENT
+
+
+def push(functions, update, topic="ticks", key=b"binance:BTCUSDT", offset=1):
     """Invokes the push function as the event source would; its status."""
     (name,) = [
         one["FunctionName"]
@@ -326,12 +359,12 @@ def push(functions, update):
         if one["Handler"] == "functions.push.handler"
     ]
     record = {
-        "topic": "ticks",
+        "topic": topic,
         "partition": 0,
-        "offset": 1,
+        "offset": offset,
         "timestamp": 1_795_176_000_000,
         "timestampType": "LOG_APPEND_TIME",
-        "key": base64.b64encode(b"binance:BTCUSDT").decode(),
+        "key": base64.b64encode(key).decode(),
         "value": base64.b64encode(json.dumps(update).encode()).decode(),
         "headers": [],
     }
@@ -339,7 +372,7 @@ def push(functions, update):
         "eventSource": "aws:kafka",
         "eventSourceArn": CLUSTER,
         "bootstrapServers": "b-1.invalid:9098",
-        "records": {"ticks-0": [record]},
+        "records": {f"{topic}-0": [record]},
     }
     answer = functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     body = answer["Payload"].read().decode()
