@@ -35,18 +35,22 @@ class Gateway:
     """A gateway process that can be ended and started again on the same ports."""
 
     def __init__(self, variables, folder, wait_until):
-        self.api, self.port = free_ports(2)
+        self.api, self.port, self._candles = free_ports(3)
         self.url = f"ws://127.0.0.1:{self.port}/stream"
         self.api_url = f"http://127.0.0.1:{self.api}"
         self._wait_until = wait_until
         self._log = folder / "gateway.log"
         self._environment = os.environ | variables
-        self._environment["CALLBACK_URL_STREAM"] = f"{self.api_url}/_management/stream"
+        for stage in ("stream", "ws", "candles"):
+            url = f"{self.api_url}/_management/{stage}"
+            self._environment[f"CALLBACK_URL_{stage.upper()}"] = url
+        self._environment["AWS_ENDPOINT_URL_LAMBDA"] = f"{self.api_url}/_lambda"
         self.start()
 
     def start(self):
         command = [sys.executable, "-m", "local.gateway", "--host", "127.0.0.1"]
         command += ["--api-port", str(self.api), "--stream-port", str(self.port)]
+        command += ["--candles-port", str(self._candles)]
         with self._log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=self._environment, stderr=output, stdout=output

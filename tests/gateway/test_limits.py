@@ -12,6 +12,7 @@ import pytest
 import requests
 import websocket
 
+from functions.settings import VARIABLES
 from local.gateway.settings import read_settings
 from marketdata.errors import SettingsError
 
@@ -186,7 +187,8 @@ def run(*options, **variables):
 
 def test_a_taken_port_is_named_and_1(gateway, tables):
     port = gateway.stream.split(":")[1]
-    variables = {**tables, "CALLBACK_URL_STREAM": "http://x", "AWS_REGION": "us-east-1"}
+    urls = {f"CALLBACK_URL_{stage}": "http://x" for stage in ("STREAM", "WS", "CANDLES")}
+    variables = {**tables, **urls, "AWS_REGION": "us-east-1"}
     done = run("--api-port", "0", "--stream-port", port, **variables)
     assert done.returncode == 1
     assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port} (")
@@ -197,7 +199,7 @@ def test_missing_variables_are_all_named_and_2():
     done = run()
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "the variable CONNECTIONS_TABLE is not set"
-    assert len(done.stderr.splitlines()) == 6
+    assert len(done.stderr.splitlines()) == len(VARIABLES)
 
 
 def test_bad_options_are_named(capsys):

@@ -88,7 +88,7 @@ def test_a_fault_is_made_as_often_as_told_and_for_whom(gateway, client, kind, an
     assert error_of(gateway.post, client.id, b"{}") == answer
     assert gateway.faults() == []
     gateway.post(client.id, b"{}")
-    assert client.receive() == {}
+    assert client.receive(ours=False) == {}
 
 
 def test_a_hang_answers_nobody_in_time(gateway, client):
@@ -97,7 +97,7 @@ def test_a_hang_answers_nobody_in_time(gateway, client):
     with pytest.raises(ReadTimeoutError):
         api.post_to_connection(ConnectionId=client.id, Data=b"{}")
     gateway.post(client.id, b"{}")
-    assert client.receive() == {}
+    assert client.receive(ours=False) == {}
 
 
 @pytest.mark.parametrize("fault", [{"kind": "flood"}, {"kind": "gone", "times": 0}, [], {}])
@@ -118,7 +118,7 @@ def test_a_cut_breaks_off_without_a_word(gateway, held, wait_until):
     one, other = gateway.connect(), gateway.connect()
     assert gateway.fault("cut", connection=one.id) == {"cut": 1}
     with pytest.raises((ConnectionError, websocket.WebSocketConnectionClosedException)):
-        one.receive()
+        one.receive(ours=False)
     assert other.is_silent()
     wait_until(lambda: held(one.id).reserved is None, 5, "the cut connection's $disconnect")
     assert gateway.fault("cut") == {"cut": 1}
@@ -147,7 +147,7 @@ def test_a_slow_clients_buffer_fills_and_nobody_waits_for_it(gateway, wait_until
 
     wait_until(is_full, 20, "the slow client's buffer being full")
     gateway.post(other.id, b"{}")
-    assert other.receive() == {}
+    assert other.receive(ours=False) == {}
     [waiting] = [one["waiting_bytes"] for one in gateway.connections() if one["id"] == slow.id]
     assert waiting <= 512 * 1024
     while len(slow.socket.recv()) == 100_000 and not other.is_silent():

@@ -126,7 +126,17 @@ def test_up_status_down_and_what_a_second_up_says(stack, wait_until):
     assert status["bucket"] == "tapedeck"
     assert status["replay"] is None
     assert {name for name, url in status["urls"].items() if url} == {
-        *("stream", "api", "kafka", "s3", "dynamodb", "binance_ws", "binance_rest"),
+        *(
+            "ws",
+            "stream",
+            "candles",
+            "api",
+            "kafka",
+            "s3",
+            "dynamodb",
+            "binance_ws",
+            "binance_rest",
+        ),
         *("coinbase_ws", "coinbase_rest", "blockchain_ws", "blockchain_rest"),
         *("stockbit_ws", "stockbit_rest", "stellar_rpc"),
     }
@@ -160,6 +170,7 @@ def test_topics_tables_bucket_and_key_are_made_and_kept(stack, wait_until):
         tables = boto3.client("dynamodb", endpoint_url=urls["dynamodb"])
         assert set(tables.list_tables()["TableNames"]) == {
             *("tapedeck-connections", "tapedeck-keys", "tapedeck-instruments"),
+            *("tapedeck-limits", "tapedeck-ring", "tapedeck-candles"),
         }
         [key] = tables.scan(TableName="tapedeck-keys")["Items"]
         assert key["scope"]["S"] == "read"
@@ -184,7 +195,7 @@ def test_servers_that_die_are_started_again_with_their_data(stack, wait_until):
     assert "orderbook" in admin.list_topics()
     admin.close()
     tables = boto3.client("dynamodb", endpoint_url=run["urls"]["dynamodb"])
-    assert len(tables.list_tables()["TableNames"]) == 3
+    assert len(tables.list_tables()["TableNames"]) == 6
     assert boto3.client("s3", endpoint_url=run["urls"]["s3"]).list_buckets()["Buckets"]
 
 
