@@ -61,7 +61,10 @@ class _Work:
 
 @dataclass(slots=True)
 class Supervisor:
-    """One start of a stack; `stop_asked` is looked at in every round of every loop."""
+    """One start of a stack; `stop_asked` is looked at in every round of every loop.
+
+    A provision that needs a stage which this stack does not have is not made.
+    """
 
     settings: StackSettings
     stages: Sequence[Stage]
@@ -75,7 +78,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self._processes = {stage.name: _Process(stage) for stage in self.stages}
-        self._work = [_Work(provision) for provision in self.provisions]
+        there = {*self._processes, *(one.fact for one in self.provisions)}
+        self._work = [_Work(one) for one in self.provisions if there.issuperset(one.needs)]
         self.run.restarts = {stage.name: 0 for stage in self.stages}
 
     def start(self, tell: Callable[[str], None]) -> None:

