@@ -42,7 +42,8 @@ demo: setup
 	@exec $(BIN)/tapedeck up
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not soak" -n auto --dist loadscope
+	$(BIN)/python -m pytest -q -m "not soak" -n auto --dist loadscope \
+	  --no-loadscope-reorder
 
 soak: setup
 	$(BIN)/python -m pytest -q -m soak --timeout 7200

@@ -192,7 +192,7 @@ def test_a_stopped_archiver_that_resumes_after_its_partitions_were_taken(
     rig.send(tape.records[half:])
     wait_until(rig.is_durable, 60, "the other one took over")
     stopped.send_signal(signal.SIGCONT)
-    wait_until(lambda: rig.stop(stopped) == 0, 30, "the resumed one ends clean")
+    wait_until(lambda: rig.stop(stopped) == 0, 60, "the resumed one ends clean")
     assert_same(rig, tape)
 
 

@@ -25,7 +25,7 @@ def test_who_has_prices_is_not_idle_until_they_end_and_who_has_none_is(
     items.connection("stream", served.id, 100, (ticker,))
     items.connection("stream", other.id, 100, (f"{ticker}-NONE",))
     servers = produce.kafka.bootstrap_servers
-    start_keeper(KAFKA_BOOTSTRAP_SERVERS=servers, KEEP_IDLE_S="1", KEEP_PONG_S="0.3")
+    start_keeper(KAFKA_BOOTSTRAP_SERVERS=servers, KEEP_IDLE_S="3", KEEP_PONG_S="0.5")
     produce.until(tick(ticker), lambda: not gateway.has(other))
     ended = time.monotonic()
     assert gateway.has(served)

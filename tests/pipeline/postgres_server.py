@@ -69,12 +69,12 @@ class Server:
         parent = psutil.Process(self.process.pid)
         processes = [parent, *parent.children(recursive=True)]
         for one in processes:
-            one.suspend()
+            _signal(one.suspend)
         try:
             yield
         finally:
             for one in processes:
-                one.resume()
+                _signal(one.resume)
 
     def connect(self, database="postgres"):
         """A connection that commits each statement."""
@@ -143,3 +143,9 @@ def _readable(site, folder):
         if (site / name).exists():
             shutil.copytree(site / name, folder / name, symlinks=True, ignore=ignored)
     return folder
+
+
+def _signal(send):
+    """To a process that may have ended meanwhile: the server's own workers come and go."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        send()
