@@ -40,27 +40,6 @@ os.environ.update(CREDENTIALS)
 os.environ.pop("AWS_PROFILE", None)
 
 
-def pytest_xdist_auto_num_workers(config):
-    """Tests wait for servers more than they compute: two cores carry three workers."""
-    del config
-    return min(4, max(3, os.cpu_count() or 1))
-
-
-LONG_FIRST = (
-    *("e2e", "documents", "faults", "local", "archive", "infra", "pipeline", "keep"),
-    *("worker", "command", "clients", "gateway", "functions", "capture"),
-)
-"""Folders whose modules take longest: begun last, one of them would hold up the end."""
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """Long modules begin first; within a folder the order stays as it was."""
-    place = {name: number for number, name in enumerate(LONG_FIRST)}
-    here = Path(__file__).parent
-    items.sort(key=lambda one: place.get(one.path.relative_to(here).parts[0], len(place)))
-
-
 @pytest.fixture(scope="session")
 def wait_until():
     """`wait_until(condition, seconds=10, what="…")`: polls every 20 ms, fails with `what`."""

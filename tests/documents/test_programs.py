@@ -195,6 +195,7 @@ def test_the_curl_command_of_the_event_document_is_answered_with_the_upgrade(
     client.prints('{"type":"welcome"')
 
 
+@pytest.mark.soak
 def test_the_python_client_loses_and_doubles_no_price_over_three_cuts(stack):
     cuts, between = 3, 4
     with tapedeck.Client(stack["stream"], KEY, notices=True, pace=QUICK) as client:
@@ -246,6 +247,7 @@ def example(start, stack, node):
     return run
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("part", ["prices.py", "prices.js", "prices.mts"])
 def test_the_example_prints_prices_and_goes_on_after_a_cut(example, stack, part):
     client = example(part, stack["stream"], "BTC/USDT", "ETH/USD")
@@ -256,10 +258,12 @@ def test_the_example_prints_prices_and_goes_on_after_a_cut(example, stack, part)
     assert "missing" not in client.output
 
 
+@pytest.mark.soak
 def test_the_go_example_prints_events(example, stack, go):
     assert "transfer" in example("examples/go", stack["ws"], "USDC").prints("USDC", 60)
 
 
+@pytest.mark.soak
 def test_the_example_page_shows_prices(browser, stack):
     html = (ROOT / "examples" / "browser" / "prices.html").read_text(encoding="utf-8")
     page = browser.open(html, f"?symbols=BTC/USDT&url={stack['stream']}")
