@@ -16,7 +16,7 @@ from local.processes import Command
 from local.stack_settings import LIVE, REPLAY, StackSettings
 
 PUSH = "functions.push.handler"
-PUSH_WINDOW_MS, HISTORY_WINDOW_MS = "100", "500"
+PUSH_WINDOW_MS, HISTORY_WINDOW_MS = "250", "500"
 """Each batch asks who is subscribed: without a window that would be most of the work."""
 PUSHED = ("prices", "candles", "depth", "events")
 """The topics beside `ticks` that go to clients, each with an event source of its own."""
