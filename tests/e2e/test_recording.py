@@ -14,7 +14,7 @@ import websocket
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "recordings" / "hftbacktest"
 TAPES = [RECORDINGS / f"spot_btcusdt_{day}.gz" for day in ("20240808", "20240809")]
-SPEED = "24"
+SPEED = "16"
 KEY = "chrono_public_dev_key_001"
 
 spec = importlib.util.spec_from_file_location("tape", Path(__file__).with_name("tape.py"))
