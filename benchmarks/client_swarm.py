@@ -53,6 +53,11 @@ class Client:
             if self.pause_s:
                 await asyncio.sleep(self.pause_s)
 
+    async def close(self):
+        """Lets go of the connection, whose socket has been shut."""
+        if self._socket is not None:
+            await self._socket.close()
+
 
 class Swarm:
     """`healthy` and `slow` clients, and `dead` ones that register and then read nothing.
@@ -111,6 +116,9 @@ class Swarm:
             one.pause_s = 0.0
         self._loop.call_soon_threadsafe(self._read, self.dead)
 
+    def _clients(self):
+        return [*self.healthy, *self.slow, *self.dead]
+
     def _read(self, clients):
         self._readers += [self._loop.create_task(one.read()) for one in clients]
 
@@ -154,5 +162,6 @@ class Swarm:
         for one in self._sockets:
             with contextlib.suppress(OSError):  # the server has ended it
                 one.shutdown(socket.SHUT_RDWR)
+        await asyncio.gather(*(one.close() for one in self._clients()))
         for session in self._sessions:
             await session.close()
