@@ -46,10 +46,12 @@ class Client:
         return True
 
     def close(self, code: int, reason: str) -> None:
-        """Close when everything offered has been written, or after two seconds."""
+        """Close when everything offered has been written; break it off after two seconds."""
         if self.closing is None:
             self.closing = (code, reason)
             self.wake.set()
+            # The writer cannot see to it: it may be waiting for a client that takes nothing.
+            asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self.cut)
 
     def cut(self) -> None:
         """Break the connection off without a word."""
@@ -59,13 +61,13 @@ class Client:
     async def write(self) -> None:
         """Write what is offered, until the connection ends; to be run as a task."""
         with contextlib.suppress(ConnectionError):
+            await self._write_waiting()
             while self.closing is None:
                 await self.wake.wait()
                 self.wake.clear()
-                if self.closing is None:
-                    await self._write_waiting()
-        if self.closing is not None:
-            await self._say_goodbye(*self.closing)
+                await self._write_waiting()
+            code, reason = self.closing
+            await self.socket.close(code=code, message=reason.encode())
 
     async def _write_waiting(self) -> None:
         while self.waiting:
@@ -73,14 +75,6 @@ class Client:
             await self.socket.send_frame(text, WSMsgType.TEXT)
             self.waiting.popleft()
             self.waiting_bytes -= len(text)
-
-    async def _say_goodbye(self, code: int, reason: str) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_LIMIT_S):
-                await self._write_waiting()
-                await self.socket.close(code=code, message=reason.encode())
-        except (TimeoutError, ConnectionError):
-            self.cut()
 
 
 class Clients:

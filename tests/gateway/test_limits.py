@@ -11,6 +11,7 @@ import time
 import pytest
 import requests
 import websocket
+from botocore.exceptions import ClientError
 
 from functions.settings import VARIABLES
 from local.gateway.settings import read_settings
@@ -156,14 +157,31 @@ def test_api_gateways_own_limits_can_be_had(start_gateway):
         assert close_code(client.socket) == 1009
 
 
-def test_sigterm_closes_clients_with_1001_and_cleans_up(start_gateway, held):
+def full_client(gateway, wait_until):
+    """A client that reads nothing and whose buffer is full."""
+    tiny = (sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    client = gateway.connect(sockopt=[tiny])
+
+    def is_full():
+        try:
+            gateway.post(client.id, b"x" * 100_000)
+        except ClientError as error:
+            return error.response["Error"]["Code"] == "LimitExceededException"
+        return False
+
+    wait_until(is_full, 20, "the buffer's being full")
+    return client
+
+
+def test_sigterm_closes_clients_with_1001_and_cleans_up(start_gateway, held, wait_until):
+    """One that reads nothing is broken off, and holds nobody up."""
     with start_gateway() as gateway:
-        client = gateway.connect()
+        client, stuck = gateway.connect(), full_client(gateway, wait_until)
         client.ask({"type": "subscribe", "symbols": ["BTC/USDT"]})
         gateway.process.send_signal(signal.SIGTERM)
         assert close_code(client.socket) == 1001
         assert gateway.process.wait(10) == 0
-    assert held(client.id).reserved is None
+    assert [held(one.id).reserved for one in (client, stuck)] == [None, None]
 
 
 def test_a_database_that_does_not_answer_is_an_error_message_not_a_hang(
