@@ -59,11 +59,13 @@ class Close(NamedTuple):
     connection: Connection
     reason: Reason
 
-    def stands(self, now: Connection) -> bool:
-        """Whether the reason still holds for what the item says now."""
+    def stands(self, now: Connection, now_ms: int) -> bool:
+        """Whether the reason still holds at `now_ms` for what the item says now."""
         read = self.connection
         if self.reason is Reason.UNREGISTERED:
-            return not now.registered
+            is_registering = now.registering_until_ms > now_ms
+            is_heard = now.last_in_ms != read.last_in_ms  # the next sweep decides
+            return not (now.registered or is_registering or is_heard)
         if self.reason is Reason.IDLE:
             return (now.last_in_ms, now.names) == (read.last_in_ms, read.names)
         return True

@@ -29,6 +29,9 @@ YOUNG_MS = 30_000
 """A 410 on a connection younger than this is not a goodbye (rule 23)."""
 GOODBYE_MS = 10_000
 """How long a closed connection's own `$disconnect` has before the keeper clears up."""
+HEARD_MS = 10_000
+"""How long a message that came in time may take to become a registration: the function is
+started, and waits for `welcome` before it says that it registers."""
 SLOW_BEATS = 4
 """So many heartbeats are left out after one that was not taken in time."""
 
@@ -182,12 +185,18 @@ class Decisions:
         if connection.connected_ms < revoked.get(connection.key_id, 0):
             return Reason.REVOKED
         if connection.stage == WS and not connection.registered:
-            deadline_ms = connection.connected_ms + self._register_ms
-            late = now_ms >= max(deadline_ms, connection.registering_until_ms)
-            return Reason.UNREGISTERED if late else None
+            return Reason.UNREGISTERED if now_ms >= self._deadline_ms(connection) else None
         if connection.stage == STREAM and self._is_idle(connection, now_ms, flows):
             return Reason.IDLE
         return None
+
+    def _deadline_ms(self, connection: Connection) -> int:
+        """When a connection is to be registered; a message after its time moves nothing."""
+        deadline_ms = connection.connected_ms + self._register_ms
+        until_ms = max(deadline_ms, connection.registering_until_ms)
+        if connection.last_in_ms > deadline_ms:
+            return until_ms
+        return max(until_ms, connection.last_in_ms + HEARD_MS)
 
     def _is_idle(self, connection: Connection, now_ms: int, flows: Flows) -> bool:
         if connection.registered:

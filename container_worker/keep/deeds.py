@@ -118,6 +118,6 @@ class Deeds:
         """Looks once more, since the sweep's reading may be a moment old."""
         one = action.connection
         now = self._connections.get(one)
-        if now is None or not action.stands(now):
+        if now is None or not action.stands(now, self._clock_ms()):
             return Outcome.CHANGED
         return self._management.close(one.stage, one.id)

@@ -42,14 +42,17 @@ def close_code(client, seconds=10):
 def test_who_does_not_register_on_ws_is_closed_with_1000_and_the_others_stay(
     keeper, on_ws, items, wait_until
 ):
-    silent, registered = on_ws(), on_ws()
+    silent, registered, registering = on_ws(), on_ws(), on_ws()
     begun = time.monotonic()
+    until = {"N": str(round(time.time() * 1000) + 30_000)}
+    items.connection("ws", registering.id, age_s=20, register_until_ms=until)
     items.connection("ws", silent.id, age_s=9.5)
     items.connection("ws", registered.id, age_s=3000, registered={"BOOL": True})
     assert close_code(silent) == 1000
     assert time.monotonic() - begun > 0.5
     wait_until(lambda: items.of(silent.id) == [], 10, "the clearing up")
     assert close_code(registered, 0.3) is None
+    assert close_code(registering, 0.3) is None
 
 
 def test_an_idle_connection_is_closed_and_one_that_spoke_is_not(keeper, gateway, items):

@@ -53,6 +53,27 @@ def test_a_client_of_ws_that_does_not_register_is_closed_after_its_ten_seconds()
     assert kinds(run(of("stream"), 60), Close) == []
 
 
+def test_a_registration_that_is_worked_on_is_waited_for_and_one_that_died_is_not():
+    registering = of("ws", registering_until_ms=T0 + 38_000)
+    assert kinds(run(registering, 60), Close) == [38]
+
+
+def test_a_message_that_came_in_time_has_ten_more_seconds_to_become_a_registration():
+    assert kinds(run(of("ws", last_in_ms=T0 + 9_000), 60), Close)[0] == 20
+    assert kinds(run(of("ws", last_in_ms=T0 + 4_000), 60), Close)[0] == 14
+    assert kinds(run(of("ws", last_in_ms=T0 + 10_001), 60), Close)[0] == 10
+
+
+def test_who_only_pings_is_closed_twenty_seconds_after_connecting_at_the_latest():
+    decisions, closed = Decisions(TIMES, T0), []
+    for second in range(61):
+        pinging = of("ws", last_in_ms=T0 + second * 1000)
+        for action in decisions.decide([pinging], T0 + second * 1000, QUIET):
+            closed.append(second)
+            decisions.done(action, Outcome.CHANGED, T0 + second * 1000)
+    assert closed[0] <= 20
+
+
 def test_a_pong_comes_every_thirty_seconds_on_stream_and_nowhere_else():
     found = run(of(last_in_ms=T0), 300, flows=UNKNOWN)
     assert kinds(found, Pong) == list(range(30, 301, 30))
@@ -122,11 +143,20 @@ def test_nobody_is_idle_for_want_of_a_flow_that_nobody_watched():
 
 def test_a_close_stands_only_while_what_it_was_for_holds():
     read = of(names=("A",), last_in_ms=5)
-    assert Close(read, Reason.IDLE).stands(read)
-    assert not Close(read, Reason.IDLE).stands(read._replace(last_in_ms=6))
-    assert not Close(read, Reason.IDLE).stands(read._replace(names=("A", "B")))
-    assert not Close(of("ws"), Reason.UNREGISTERED).stands(of("ws", registered=True))
-    assert Close(read, Reason.REVOKED).stands(read._replace(last_in_ms=6))
+    assert Close(read, Reason.IDLE).stands(read, T0)
+    assert not Close(read, Reason.IDLE).stands(read._replace(last_in_ms=6), T0)
+    assert not Close(read, Reason.IDLE).stands(read._replace(names=("A", "B")), T0)
+    assert Close(read, Reason.REVOKED).stands(read._replace(last_in_ms=6), T0)
+
+
+def test_who_registers_after_the_sweeps_reading_is_not_closed():
+    close = Close(of("ws"), Reason.UNREGISTERED)
+    assert close.stands(of("ws"), T0)
+    assert not close.stands(of("ws", registered=True), T0)
+    assert not close.stands(of("ws", last_in_ms=T0 - 1), T0)
+    begun = of("ws", registering_until_ms=T0 + 1)
+    assert not close.stands(begun, T0)
+    assert close.stands(begun, T0 + 1)
 
 
 def test_a_closed_connection_is_cleared_up_when_its_goodbye_did_not_do_it():
@@ -222,6 +252,7 @@ CONNECTIONS = st.builds(
     last_in_ms=st.just(0) | st.integers(T0 - 500_000, T0 + 100_000),
     names=st.lists(st.sampled_from("AB"), unique=True).map(tuple),
     registered=st.booleans(),
+    registering_until_ms=st.just(0) | st.integers(T0, T0 + 100_000),
     resume=st.booleans(),
     told=st.booleans(),
 )
@@ -270,6 +301,7 @@ def holds_what_it_says(action, now_ms):
             assert now_ms - max(one.connected_ms, one.last_in_ms) >= 360_000
         case Close(_, Reason.UNREGISTERED):
             assert (one.stage, one.registered) == ("ws", False)
+            assert one.registering_until_ms <= now_ms
             assert age_ms >= 10_000
         case Close(_, Reason.REVOKED):
             assert one.key_id == "k1"
