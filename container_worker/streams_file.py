@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml.constructor import ConstructorError
 
 from container_worker.exchanges import REGISTRY
 from container_worker.pairs_file import is_pairs_file, pairs
+from container_worker.yaml_text import Loader, NotYaml, composed, constructed
 from marketdata.errors import StreamsFileError
 from marketdata.topics import TOPIC_OF_TYPE
 
@@ -69,12 +70,11 @@ def parse(text: str, source: str) -> tuple[Wish, ...]:
         StreamsFileError: one line for each fault.
     """
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise StreamsFileError(f"{source}: not YAML{where}: {problem}") from error
+        node = composed(text)
+        document = constructed(node, _Loader) if node else None
+    except NotYaml as error:
+        where = f" at line {error.line}" if error.line else ""
+        raise StreamsFileError(f"{source}: not YAML{where}: {error.reason}") from error
     reader = _Faults()
     wishes = reader.streams(document)
     if reader.faults:
@@ -82,14 +82,14 @@ def parse(text: str, source: str) -> tuple[Wish, ...]:
     return tuple(wishes)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):
     """Refuses a key that stands twice in one mapping."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if isinstance(key.value, str) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
+                raise ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
             seen.add(str(key.value))

@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from container_worker.yaml_text import NotYaml, composed, constructed
 from marketdata.errors import SettingsError
 
 MOST_NODES = 10_000
@@ -46,12 +46,10 @@ def root(text: str, source: str) -> Node:
         SettingsError: it is not YAML, or empty.
     """
     try:
-        node: Node | None = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise SettingsError([f"{source}: {where}not YAML: {problem}"]) from error
+        node = composed(text)
+    except NotYaml as error:
+        where = f"line {error.line}: " if error.line else ""
+        raise SettingsError([f"{source}: {where}not YAML: {error.reason}"]) from error
     if node is None:
         raise SettingsError([f"{source}: the file is empty: it begins with the key pipelines"])
     return node
@@ -125,7 +123,7 @@ class Section:
         text = self.text(key, default).strip()
         kind = "a whole number" if whole else "a number"
         try:
-            value = Decimal(text)
+            value = Decimal(text if text.isascii() else "")
             good = Decimal(least) <= value <= Decimal(most)
         except InvalidOperation:
             value, good = Decimal(0), False
@@ -172,7 +170,9 @@ def as_json(faults: Faults, node: Node) -> bytes:
         return msgspec.json.encode(_plain(node, budget))
     except (StopIteration, RecursionError):
         faults.add(node, f"it has more than {MOST_NODES} entries, aliases counted")
-        return b"[]"
+    except NotYaml as error:
+        faults.add(node, error.reason)
+    return b"[]"
 
 
 def _plain(node: Node, budget: Iterator[int]) -> Any:
@@ -184,7 +184,7 @@ def _plain(node: Node, budget: Iterator[int]) -> Any:
     if node.tag == _NULL:
         return None
     if node.tag in {_INT, _BOOL}:
-        return yaml.safe_load(node.value)
+        return constructed(node)
     return node.value
 
 

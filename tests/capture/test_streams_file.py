@@ -65,6 +65,9 @@ streams:
     ]
 
 
+MERGES = "".join(f"- &m{n} {{<<: *m{n - 1}}}\n" for n in range(1, 1000))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -74,6 +77,10 @@ streams:
         ("streams: [", "not YAML at line"),
         ("streams: 1\nstreams: 2", "the key 'streams' stands twice"),
         ("? [a]\n: 1", "not YAML"),
+        ("streams:\n  - queue_id: \x01a", "not YAML at line 2: the character U+0001 is not"),
+        ("streams: " + "[" * 3000, "not YAML at line 1: it is nested more than 100 deep"),
+        (f"x:\n- &m0 {{}}\n{MERGES}<<: *m999\n", "not YAML: its merges (<<) go too deep"),
+        ("streams:\n  2024-13-45", "not YAML at line 2: '2024-13-45' is no timestamp"),
         ("!!python/object/apply:os.system [ls]", "not YAML"),
     ],
 )

@@ -93,6 +93,13 @@ def test_what_is_left_out_has_the_documents_defaults():
     assert pipeline.databases == ()
 
 
+@pytest.mark.parametrize("port", ["٣", "８０８１", "8081 x", ".nan", "0x1F90"])  # noqa: RUF001
+def test_a_port_in_other_digits_is_none(port):
+    [fault] = faults_of(SMALLEST + f"        config: {{port: {port}}}\n")
+    assert fault.startswith("file.yaml: line 6: port of config of consumer 1")
+    assert "not a whole number from 1 to 65535" in fault
+
+
 @pytest.mark.parametrize("port", ["8081", '"8081"', "8081.0", '" 8081 "'])
 def test_a_port_may_be_a_number_or_a_text(port):
     [pipeline] = parse(SMALLEST + f"        config: {{port: {port}}}\n", "file.yaml")
@@ -140,7 +147,16 @@ def test_every_fault_is_named_at_once_with_its_line_and_the_nearest_word():
         ("", "the file is empty"),
         ("pipelines: [", "line 1: not YAML"),
         ("pipelines: &a [*a]", "must be a mapping"),
+        ("pipelines:\n  - x\n  - \x07y\n", "line 3: not YAML: the character U+0007 is not"),
         ("pipelines: {}", "pipelines of the file has none"),
+        (
+            "a:\n " + "[" * 3000 + "]" * 3000,
+            "line 2: not YAML: it is nested more than 100 deep",
+        ),
+        (
+            SMALLEST.replace("rpc_url:", "filters: [!!bool maybe], rpc_url:"),
+            "line 3: 'maybe' is no bool",
+        ),
         ("pipeline: {}", "did you mean pipelines?"),
         ("a: !!python/object:os.system x", "unknown key 'a'"),
         ("pipelines: {P: null}", "the pipeline P must be a mapping"),
