@@ -65,8 +65,9 @@ class PostgresStage:
         self._follow(polled)
         try:
             if self._is_there():
-                self._place()
+                # First what was read of placed partitions: nobody would deliver it again.
                 self._save(polled.records)
+                self._place()
         except StoreUnavailable as error:
             self._lost(error)
         except BrokerUnavailable as error:
