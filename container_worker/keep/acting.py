@@ -8,8 +8,9 @@ The sweep never waits for them. Nothing is done while somebody else may have the
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from container_worker.keep.connection import Action, Close, Outcome
 from container_worker.keep.deeds import Deeds
@@ -20,8 +21,13 @@ MAX_WAITING = 4_000
 """What may wait for its turn: beyond it an action is not tried, and the next sweep decides."""
 SLOW_S = 60.0
 """How long a client that did not take a late value in time is left alone with such."""
+FULL_S = 1.0
+"""The same for one whose buffer was full: it is passed over in the next sweep."""
+UNTAKEN = frozenset({Outcome.THROTTLED, Outcome.TIMED_OUT})
+"""A late value was not taken: the client's others would not be either."""
 
 Done = tuple[Action, Outcome]
+Delivered = tuple[str, list[Outcome]]
 
 
 class Acting:
@@ -37,10 +43,10 @@ class Acting:
         self._may_act = may_act
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="acting")
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
-        self._delivered: queue.SimpleQueue[tuple[Late, Outcome]] = queue.SimpleQueue()
+        self._delivered: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
         self._crashes: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._waiting = 0
-        self._late: set[tuple[str, str, str]] = set()
+        self._late: set[str] = set()
         self._slow: dict[str, float] = {}
         self.counts: Counter[str] = Counter()
         """What was done since somebody cleared it."""
@@ -53,13 +59,16 @@ class Acting:
         else:
             self._pool.submit(self._do, action)
 
-    def deliver(self, late: Late) -> None:
-        """Has a late subscriber's newest value posted, unless that is under way already."""
-        slow = late.connection_id in self._slow
-        if _place(late) in self._late or slow or len(self._late) >= MAX_WAITING:
+    def deliver(self, owed: Sequence[Late]) -> None:
+        """Has the newest values posted that one late subscriber is owed, one after the other.
+
+        What it does not take ends its turn; nobody has two turns at a time.
+        """
+        one = owed[0].connection_id
+        if one in self._late or one in self._slow or len(self._late) >= MAX_WAITING:
             return
-        self._late.add(_place(late))
-        self._pool.submit(self._deliver, late)
+        self._late.add(one)
+        self._pool.submit(self._deliver, one, owed)
 
     def finished(self) -> list[Done]:
         """The actions that have ended since the last call, each once.
@@ -71,11 +80,12 @@ class Acting:
         now_s = time.monotonic()
         self._slow = {one: until for one, until in self._slow.items() if until > now_s}
         while not self._delivered.empty():
-            late, outcome = self._delivered.get()
-            self._late.discard(_place(late))
-            self.counts[f"late_{outcome.value}"] += 1
-            if outcome is Outcome.TIMED_OUT:
-                self._slow[late.connection_id] = now_s + SLOW_S
+            one, outcomes = self._delivered.get()
+            self._late.discard(one)
+            self.counts.update(f"late_{outcome.value}" for outcome in outcomes)
+            if outcomes[-1] in UNTAKEN:
+                is_full = outcomes[-1] is Outcome.THROTTLED
+                self._slow[one] = now_s + (FULL_S if is_full else SLOW_S)
         done: list[Done] = []
         while not self._done.empty():
             done.append(self._done.get())
@@ -88,10 +98,15 @@ class Acting:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _do(self, action: Action) -> None:
-        self._done.put((action, self._tried(lambda: self._deeds.do(action))))
+        self._done.put((action, self._tried(partial(self._deeds.do, action))))
 
-    def _deliver(self, late: Late) -> None:
-        self._delivered.put((late, self._tried(lambda: self._deeds.deliver(late))))
+    def _deliver(self, connection_id: str, owed: Sequence[Late]) -> None:
+        outcomes: list[Outcome] = []
+        for late in owed:
+            outcomes.append(self._tried(partial(self._deeds.deliver, late)))
+            if outcomes[-1] in UNTAKEN:
+                break
+        self._delivered.put((connection_id, outcomes))
 
     def _tried(self, deed: Callable[[], Outcome]) -> Outcome:
         try:
@@ -99,10 +114,6 @@ class Acting:
         except BaseException as error:
             self._crashes.put(error)
             raise
-
-
-def _place(late: Late) -> tuple[str, str, str]:
-    return late.connection_id, late.feed, late.name
 
 
 def _label(action: Action, outcome: Outcome) -> str:

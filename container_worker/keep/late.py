@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_ITEMS = 2_000
-"""Late items of one sweep; the others wait, and none of them outlives its `exp`."""
+"""Late items of one sweep; the others have their turn in the next, or expire."""
 RATE = "1s"
 INTERVAL = "1m"
 
@@ -53,20 +53,39 @@ class LateItems:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        self._after: Item | None = None
 
     def read(self, now_s: int) -> list[Late]:
-        """At most `MAX_ITEMS` that have not expired; needs `dynamodb:Query`."""
-        pages = self._client.get_paginator("query").paginate(
+        """The next that have not expired, by connection; needs `dynamodb:Query`.
+
+        At most `MAX_ITEMS` are looked at. Each call goes on where the last one ended, and after
+        the last item begins anew, so that nobody keeps those behind from their turn. For one
+        thread.
+        """
+        found: list[Item] = []
+        looked_at, after = 0, self._after
+        with store_errors("reading late items"):
+            while looked_at < MAX_ITEMS:
+                page = self._page(now_s, MAX_ITEMS - looked_at, after)
+                found += page["Items"]
+                looked_at += page["ScannedCount"]
+                after = page.get("LastEvaluatedKey")
+                if not after:
+                    break
+        self._after = after
+        return [one for one in map(_late, found) if one is not None]
+
+    def _page(self, now_s: int, most: int, after: Item | None) -> Any:
+        begin: Any = {"ExclusiveStartKey": after} if after else {}
+        return self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
             FilterExpression="#exp > :now",
             ExpressionAttributeNames={"#exp": "exp"},
             ExpressionAttributeValues={":pk": {"S": LATE}, ":now": {"N": str(now_s)}},
-            PaginationConfig={"MaxItems": MAX_ITEMS},
+            Limit=most,
+            **begin,
         )
-        with store_errors("reading late items"):
-            found = [_late(item) for page in pages for item in page["Items"]]
-        return [one for one in found if one is not None]
 
     def delete(self, late: Late) -> None:
         """Deletes an item that still is as it was read; needs `dynamodb:DeleteItem`."""

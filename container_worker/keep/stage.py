@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 from container_worker import log
 from container_worker.keep.acting import Acting
@@ -137,9 +138,9 @@ class Keep:
         for action in decisions.decide(connections, self._clock_ms(), flows, revoked):
             self._acting.act(action)
         kept = {stage for stage, _ in self._shards}
-        for one in late:
-            if one.stage in kept:
-                self._acting.deliver(one)
+        theirs = (one for one in late if one.stage in kept)
+        for _, owed in groupby(theirs, key=lambda one: one.connection_id):
+            self._acting.deliver(tuple(owed))
         self._note(connections, time.monotonic() - begun_s)
 
     def _begin_ms(self, now_ms: int) -> int:

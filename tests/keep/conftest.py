@@ -104,13 +104,13 @@ class Items:
         self.put(connection_items.LATE, sk, stage={"S": stage}, exp=self.later(), **more)
 
     def await_sweeps(self, wait_until, number):
-        """Waits until a keeper has swept so many times more."""
+        """Waits until a keeper has swept so many times more; it may have no lease yet."""
 
         def swept():
-            found = self.client.get_item(TableName=self.table, Key=lease.KEY)
-            return int(found["Item"]["renewals"]["N"])
+            found = self.client.get_item(TableName=self.table, Key=lease.KEY).get("Item")
+            return int(found["renewals"]["N"]) if found else 0
 
-        begun = swept()
+        begun = wait_until(swept, 10, "a sweep")
         wait_until(lambda: swept() >= begun + number, 10, f"{number} sweeps")
 
     def later(self):
