@@ -63,6 +63,13 @@ class KafkaAccess:
             _allow(["kafka-cluster:DescribeGroup"], [self._arn("group", group)]),
         ]
 
+    def describe(self, topics: Iterable[Topic]) -> list[iam.PolicyStatement]:
+        """Leave to ask what these topics are, and to read nothing of them."""
+        return [
+            _allow(["kafka-cluster:Connect"], [self._cluster_arn]),
+            _allow(["kafka-cluster:DescribeTopic"], self._topic_arns(topics)),
+        ]
+
     def event_source(self, topic: Topic, group: str) -> list[iam.PolicyStatement]:
         """Leave for Lambda's pollers to read `topic` as `group` with a function's role."""
         return [

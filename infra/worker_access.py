@@ -133,7 +133,10 @@ class StageAccess:
         ]
 
     def _keep(self) -> list[iam.PolicyStatement]:
-        """Looks at every connection, speaks to it and ends it; follows what flows."""
+        """Looks at every connection, speaks to it and ends it; follows what flows.
+
+        Of events and single trades it asks the topics' ids, and reads none.
+        """
         storage = self._storage
         aws = [
             iam.PolicyStatement(
@@ -152,4 +155,8 @@ class StageAccess:
         ]
         if self._scram:
             return aws
-        return [*self._kafka.replay([TICKS, CANDLES, DEPTH, PRICES, EVENTS], "keep"), *aws]
+        return [
+            *self._kafka.replay([TICKS, CANDLES, DEPTH], "keep"),
+            *self._kafka.describe([EVENTS, PRICES]),
+            *aws,
+        ]

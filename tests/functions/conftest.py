@@ -21,6 +21,7 @@ def _load(name):
 
 
 function_tables = _load("function_tables")
+function_needs = _load("function_needs")
 
 
 class ManagementServer(ThreadingHTTPServer):
@@ -89,6 +90,13 @@ def management():
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_what_is_granted():
+    """A handler that asks AWS for what its module does not name fails its test."""
+    with pytest.MonkeyPatch.context() as monkeypatch, function_needs.held_to(monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ def test_a_connection_that_cannot_be_remembered_takes_no_place(lambdas, monkeypa
 
 
 def _no_table():
-    return ConnectionsTable(dynamodb(), f"{settings().connections_table}-gone")
+    return ConnectionsTable(dynamodb(), f"gone-{settings().connections_table}")
 
 
 def test_the_first_subprotocol_is_taken_on_ws_too(lambdas):

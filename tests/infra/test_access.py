@@ -1,14 +1,28 @@
 """Least privilege: what each role may do, all of it, and nothing with a wildcard unnamed."""
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+from container_worker.keep.following import FOLLOWED
+from container_worker.keep.ids import PUSHED
 from marketdata.archive_layout import FOLDED
 from marketdata.topics import ARCHIVED
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def _load(name):
+    path = ROOT / "tests" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"infra_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+function_needs = _load("function_needs")
 CLUSTER_ACTIONS = {
     "kafka:DescribeClusterV2",
     "kafka:GetBootstrapBrokers",
@@ -110,8 +124,11 @@ DERIVE = (
     | rights(["DescribeGroup"], ["derive-sent"])
     | rights(["AlterGroup", "DescribeGroup"], ["derive", "derive-candles", "derive-depth"])
 )
-KEEP = rights(["DescribeTopic", "ReadData"], ["ticks", "candles", "depth", "prices", "events"])
-KEEP |= rights(["DescribeGroup"], ["keep"])
+KEEP = (
+    rights(["DescribeTopic"], [topic.name for topic in PUSHED])
+    | rights(["DescribeTopic", "ReadData"], [topic.name for topic in FOLLOWED])
+    | rights(["DescribeGroup"], ["keep"])
+)
 
 
 def test_each_stage_has_its_own_topics_and_group(standard):
@@ -208,42 +225,26 @@ def test_only_capture_writes_the_instruments(standard, flat):
         assert all("Instruments" in resource for _, resource in tables)
 
 
-MODULES = (
-    "archive_link",
-    "authorize",
-    "connect",
-    "default",
-    "disconnect",
-    "docs_page",
-    "history",
-    "ohlcv",
-    "openapi",
-    "ping",
-    "push",
-    "register",
-    "subscribe",
-    "symbols",
-    "unsubscribe",
-    "welcome",
-)
+MODULES = function_needs.modules()
+TABLE = re.compile(r"Storage(Connections|Keys|Instruments|Limits|Ring|Candles)")
+
+
+def need(action, resource):
+    """A statement as `function_needs` has it: the action, and the kind of what it is on."""
+    service, _, name = action.partition(":")
+    on = {"execute-api": "", "lambda": "welcome", "s3": "archive"}
+    return name, on[service] if service in on else TABLE.search(resource)[1].lower()
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_function_may_do_what_its_module_says_it_needs(module, small):
-    """The docstrings name operations in backquotes, the first with its service."""
-    path = ROOT / "functions" / f"{module}.py"
-    says = path.read_text().split('"""')[1]
-    needs = {
-        word.split(":")[-1]
-        for word in re.findall(r"`([\w:-]+)`", says)
-        if re.fullmatch(r"((dynamodb|s3|execute-api):)?([A-Z]\w+)", word)
-    }
+    """And nothing else. The handlers' own tests fail when a call is none of these."""
     own = {
-        action.split(":")[1]
-        for action, _ in small.allowed(f"Runs functions.{module}.handler")
-        if action.startswith(("dynamodb:", "execute-api:", "s3:"))
+        need(action, resource)
+        for action, resource in small.allowed(f"Runs functions.{module}.handler")
+        if action.startswith(("dynamodb:", "execute-api:", "lambda:", "s3:"))
     }
-    assert own == needs
+    assert own == function_needs.needs(module)
 
 
 POSTING = {"connect", "default", "disconnect", "push", "register", "subscribe", "welcome"}
@@ -281,7 +282,7 @@ TABLES = {
 def test_a_function_touches_only_the_tables_of_its_work(small):
     for module in MODULES:
         tables = {
-            re.search(r"Storage(Connections|Keys|Instruments|Limits|Ring|Candles)", resource)[1]
+            TABLE.search(resource)[1]
             for action, resource in small.allowed(f"Runs functions.{module}.handler")
             if action.startswith("dynamodb:")
         }
