@@ -1,6 +1,6 @@
 """`GET /api/ohlcv`: the history of a pair's candles (design.md §8, sources/crypto-streams.md).
 
-Needs `dynamodb:Query` on the candles.
+Needs `dynamodb:Query` on the candles and `dynamodb:BatchGetItem` on the instruments.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from functions.logic.http_answers import JSON, Parameters, Response, answer, ser
 from functions.logic.ohlcv_query import OhlcvQuery, next_page, ohlcv_query
 from functions.logic.ohlcv_rows import ohlcv_rows
 from functions.settings import settings
+from functions.tables import listings_table
 from marketdata.errors import RequestError
 
 
@@ -26,6 +27,9 @@ def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG
 def _candles(parameters: Parameters) -> Response:
     query = ohlcv_query(parameters)
     at = _source(query)
+    if at is None:
+        _refuse_unknown_pair(query)
+        return answer(200, JSON, ohlcv_rows([], query.pair))
     found = candles_table().range(
         at, query.interval, query.from_ms, query.to_ms, query.limit + 1
     )
@@ -35,16 +39,25 @@ def _candles(parameters: Parameters) -> Response:
     return answer(200, JSON, ohlcv_rows(page, query.pair), **headers)
 
 
-def _source(query: OhlcvQuery) -> PairSource:
+def _source(query: OhlcvQuery) -> PairSource | None:
+    """Whose candles are asked for; None when that exchange, or any, has none of the pair."""
     table = candles_table()
     if query.source is None:
-        at = table.source_of(query.pair, settings().candle_sources)
-    else:
-        at = table.sources_of(query.pair).get(query.source)
-    if at is None:
-        who = "no exchange has" if query.source is None else f"{query.source} has no"
-        raise RequestError(
-            "NOT_FOUND",
-            f"{who} candles of {query.pair!r}: GET /api/symbols lists what there is",
-        )
-    return at
+        return table.source_of(query.pair, settings().candle_sources)
+    return table.sources_of(query.pair).get(query.source)
+
+
+def _refuse_unknown_pair(query: OhlcvQuery) -> None:
+    """A pair that is captured is known before its first candle: `GET /api/symbols` lists it.
+
+    Raises:
+        RequestError: NOT_FOUND.
+    """
+    listed = listings_table().find([query.pair]).get(query.pair, ())
+    if any(query.source in (None, one.exchange) for one in listed):
+        return
+    who = "no exchange has" if query.source is None else f"{query.source} has no"
+    raise RequestError(
+        "NOT_FOUND",
+        f"{who} candles of {query.pair!r}: GET /api/symbols lists what there is",
+    )

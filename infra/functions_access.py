@@ -38,6 +38,7 @@ ON_CONNECTIONS = {
 }
 ON_INSTRUMENTS = {
     "default": ("BatchGetItem",),
+    "ohlcv": ("BatchGetItem",),
     "subscribe": ("BatchGetItem",),
     "symbols": ("Scan",),
 }

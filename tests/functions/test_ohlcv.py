@@ -218,6 +218,15 @@ def test_an_unknown_pair_is_404_and_named(fill, pair):
     assert told["message"].startswith(f"coinbase has no candles of '{pair}'")
 
 
+@pytest.mark.parametrize("listed", ["C29USDT", "C29/USDT"])
+def test_a_pair_that_is_captured_and_has_no_candle_yet_is_an_empty_array(listed):
+    """`GET /api/symbols` lists it, at one exchange."""
+    assert rows(ask(pair=listed)) == rows(ask(pair=listed, source="binance")) == []
+    status, told = error(ask(pair=listed, source="coinbase"))
+    assert (status, told["code"]) == (404, "NOT_FOUND")
+    assert told["message"].startswith(f"coinbase has no candles of '{listed}'")
+
+
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [

@@ -268,7 +268,7 @@ TABLES = {
     "default": {*SERVING, "Candles"},
     "disconnect": {"Connections", "Limits"},
     "history": {"Candles", "Ring"},
-    "ohlcv": {"Candles"},
+    "ohlcv": {"Candles", "Instruments"},
     "ping": {"Connections"},
     "push": {"Connections", "Ring"},
     "register": SERVING - {"Instruments"},
