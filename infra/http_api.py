@@ -25,10 +25,17 @@ ROUTES = {
 """Path to the module in `functions/` that answers it."""
 OPEN = frozenset({"/api/openapi.json", "/api/asyncapi.json", "/docs"})
 """What anybody may read: it says what there is, and nothing of what is in it."""
+ASKED_HEADERS = ("authorization", "content-type")
+SHOWN_HEADERS = ("link",)
+PREFLIGHT = Duration.minutes(10)
+"""How long a browser may remember what a page of another origin is allowed."""
 
 
 class HttpApi(Construct):
     """GET routes, all but the descriptions behind the key that the WebSocket API asks for.
+
+    Pages of `page_origin`, and of no other site, may read the answers; API Gateway answers a
+    browser's question before the request itself, without a key.
 
     Attributes:
         api: The API, without a stage of its own making.
@@ -42,9 +49,16 @@ class HttpApi(Construct):
         *,
         authorize: lambda_.IFunction,
         handlers: dict[str, lambda_.IFunction],
+        page_origin: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.api = gateway.HttpApi(self, "Api", api_name="tapedeck", create_default_stage=False)
+        self.api = gateway.HttpApi(
+            self,
+            "Api",
+            api_name="tapedeck",
+            create_default_stage=False,
+            cors_preflight=_readable_by(page_origin) if page_origin else None,
+        )
         authorizer = authorizers.HttpLambdaAuthorizer(
             "KeyAuthorizer",
             authorize,
@@ -89,3 +103,13 @@ class HttpApi(Construct):
         )
         log_requests(stage, log_group)
         return stage
+
+
+def _readable_by(origin: str) -> gateway.CorsPreflightOptions:
+    return gateway.CorsPreflightOptions(
+        allow_origins=[origin],
+        allow_methods=[gateway.CorsHttpMethod.GET],
+        allow_headers=list(ASKED_HEADERS),
+        expose_headers=list(SHOWN_HEADERS),
+        max_age=PREFLIGHT,
+    )

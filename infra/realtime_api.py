@@ -60,6 +60,7 @@ class RealtimeApi(Construct):
         code: Path,
         clients: ClientChoices,
         access_logs: bool,
+        page_origin: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self._code = code
@@ -85,6 +86,7 @@ class RealtimeApi(Construct):
                 module: self.add_function(module).function
                 for module in sorted(set(ROUTES.values()))
             },
+            page_origin=page_origin,
         )
 
     def _callback_url(self, stage: str) -> str:

@@ -3,10 +3,12 @@
 context (cdk.json, `-c key=value`) ─► DeploymentSettings ─► stacks
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -25,6 +27,7 @@ KEYS = (
     "image",
     "kafka_auth",
     "on_delete",
+    "page_origin",
     "size",
     "streams",
     *CLIENT_KEYS,
@@ -34,6 +37,10 @@ KEYS = (
 
 MAX_STREAMS_BYTES = 32 * 1024
 """The streams file travels in the task definition, which AWS limits to 64 KB in all."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""A browser leaves these out of an origin."""
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class DeploymentSettings:
         image: A ready-made worker image, or empty: built from the Dockerfile at deploy time.
         functions: The folder that `infra.build_functions` staged.
         availability_zones: Names, or empty: the first ones of the account's region.
+        page_origin: Whose pages may read the HTTP API's answers, or empty: no other site's.
     """
 
     size: Size
@@ -101,6 +109,7 @@ class DeploymentSettings:
     retain: bool
     availability_zones: tuple[str, ...]
     storage_gb: int
+    page_origin: str
     exchanges: ExchangeChoices
     clients: ClientChoices
 
@@ -130,6 +139,7 @@ def read_settings(context: Mapping[str, object], root: Path) -> DeploymentSettin
         retain=reader.word("on_delete", ("retain", "destroy")) == "retain",
         availability_zones=reader.zones(size.brokers),
         storage_gb=reader.storage(size.storage_gb),
+        page_origin=reader.origin(),
         exchanges=read_choices(reader.text, reader.faults, captured),
         clients=read_client_choices(reader.text, reader.faults),
     )
@@ -210,6 +220,15 @@ class _Reader:
         )
         return default
 
+    def origin(self) -> str:
+        value = self.text("page_origin")
+        if value and not _is_origin(value):
+            self.faults.append(
+                f"context page_origin={value}: must be an origin as a browser names it, "
+                "https://example.org or http://localhost:5173"
+            )
+        return value
+
     def refuse_unknown_keys(self) -> None:
         for key in self._context:
             if key in KEYS or _belongs_to_cdk(key):
@@ -217,6 +236,22 @@ class _Reader:
             near = get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}"
             self.faults.append(f"context {key}: is no key of this app; {hint}")
+
+
+def _is_origin(value: str) -> bool:
+    """Whether a browser could send it: API Gateway compares the texts."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return False
+    default = DEFAULT_PORTS.get(parts.scheme)
+    written = "" if port is None else f":{port}"
+    return (
+        default not in (None, port)
+        and HOST.fullmatch(parts.hostname or "") is not None
+        and value == f"{parts.scheme}://{parts.hostname}{written}"
+    )
 
 
 def _belongs_to_cdk(key: str) -> bool:

@@ -171,6 +171,7 @@ def _realtime(
         code=settings.functions,
         clients=settings.clients,
         access_logs=settings.access_logs,
+        page_origin=settings.page_origin,
     )
     sources = KafkaSources(
         stack,

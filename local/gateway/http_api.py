@@ -1,7 +1,8 @@
 """The HTTP API: requests become events of format 2.0 for the functions that are deployed.
 
-Pages of other ports of this machine may read the answers, as the page's origin may that a
-deployment names: API Gateway answers the question before it (`OPTIONS`) itself, as this does.
+Pages of other ports of this machine may read the answers, as pages of the origin may that a
+deployment names (`page_origin`): API Gateway answers the question before it (`OPTIONS`) itself,
+as this does.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", "/api/asyncapi.json"): "openapi",
     ("GET", "/docs"): "docs_page",
 }
+ASKED_HEADERS = ("authorization", "content-type")
+SHOWN_HEADERS = ("link",)
+"""What a page may send, and read, beyond what any page may; a deployment allows the same."""
 PREFLIGHT_S = 600
 
 
@@ -64,7 +68,7 @@ class HttpApi:
         methods = sorted(method for method, path in ROUTES if path == request.path)
         allowed = {
             "Access-Control-Allow-Methods": ", ".join(methods),
-            "Access-Control-Allow-Headers": "authorization, content-type",
+            "Access-Control-Allow-Headers": ", ".join(ASKED_HEADERS),
             "Access-Control-Max-Age": str(PREFLIGHT_S),
         }
         return web.Response(status=204, headers={**allowed, **_readable(request)})
@@ -77,6 +81,6 @@ def _readable(request: web.Request) -> dict[str, str]:
         return {}
     return {
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Expose-Headers": "link",
+        "Access-Control-Expose-Headers": ", ".join(SHOWN_HEADERS),
         "Vary": "Origin",
     }

@@ -159,6 +159,7 @@ def standard(tmp_path_factory):
         *("-c", "image=example/tapedeck:1", "-c", "binance_ws_url=wss://example.org:7443/ws"),
         *("-c", "streams=tests/infra/streams_of_all.yaml", "-c", "stockbit_wire=channel"),
         *("-c", f"stellar_auth_secret={NODE_SECRET}"),
+        *("-c", "page_origin=https://page.example.org"),
     )
 
 

@@ -64,6 +64,7 @@ def test_every_key_is_read(root):
         "image": "example/worker:1",
         "kafka_auth": "scram",
         "on_delete": "destroy",
+        "page_origin": "http://localhost:5173",
         "size": "standard",
         "streams": "mine.yaml",
         "open_ws": True,
@@ -82,6 +83,7 @@ def test_every_key_is_read(root):
     assert settings.scram
     assert settings.access_logs
     assert not settings.retain
+    assert settings.page_origin == "http://localhost:5173"
     assert settings.storage_gb == 99
     assert settings.availability_zones == ("r-1a", "r-1b", "r-1c")
     assert settings.functions == root / "staged"
@@ -177,6 +179,40 @@ def test_a_value_that_cannot_be_used_is_named_with_what_is_allowed(key, value, s
     assert faults({key: value}, root) == [sentence]
 
 
+ORIGIN = "must be an origin as a browser names it, https://example.org or http://localhost:5173"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("*", "null", "example.org", "https://", "https://*.example.org", "ftp://example.org"),
+        *("https://example.org/", "https://example.org/app", "https://me@example.org"),
+        *(
+            "https://Example.org",
+            "https://example.org:443",
+            "https://example.org:",
+            "https://[::1",
+        ),
+        *(
+            "https://a.example,https://b.example",
+            "https://exämple.org",
+            "https://example.org?a",
+        ),
+        *("https://example.org:99999", "https://example.org:٨", "https://a b.example"),
+    ],
+)
+def test_an_origin_that_no_browser_would_send_is_refused(value, root):
+    """API Gateway compares texts: with any of these the page would be refused for ever."""
+    assert faults({"page_origin": value}, root) == [f"context page_origin={value}: {ORIGIN}"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "https://example.org", "http://127.0.0.1:8080", "https://a-b.c.example:8443"]
+)
+def test_an_origin_is_taken_as_it_is(value, root):
+    assert read_settings({"page_origin": value}, root).page_origin == value
+
+
 def test_an_unknown_key_of_ours_is_refused_and_the_near_one_named(root):
     assert faults({"stream": "x.yaml", "colour": "red"}, root) == [
         "context stream: is no key of this app; did you mean streams?",
@@ -194,8 +230,8 @@ def test_keys_of_the_cdk_itself_are_left_alone(root):
 
 
 def test_all_faults_are_told_at_once(root):
-    context = {"size": "tall", "kafka_auth": "tls", "alarm_email": "@"}
-    assert len(faults(context, root)) == 3
+    context = {"size": "tall", "kafka_auth": "tls", "alarm_email": "@", "page_origin": "*"}
+    assert len(faults(context, root)) == 4
 
 
 @pytest.mark.parametrize(
