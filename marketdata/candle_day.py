@@ -5,7 +5,8 @@ closed minutes, the open one ─► Day ─► Long, one an interval and start �
 
 from collections.abc import Iterable, Iterator
 
-from marketdata.candle_periods import Period, Said, Taken
+from marketdata.candle_kept import Period
+from marketdata.candle_periods import Said, Taken
 from marketdata.candle_values import LONGER_MS, MINUTE_MS, Values, candle_of, joined
 from marketdata.messages import Candle
 from marketdata.times import DAY_MS
@@ -149,15 +150,32 @@ class Long:
         closes = not self.open and not self._told.closed
         return closes or self._told_ms + pace_ms <= now_ms
 
+    def contradicts(self) -> bool:
+        """Whether an earlier life closed it otherwise."""
+        return self._was_closed() and self._told != self._candle()
+
     def say(self, now_ms: int) -> Iterator[Said]:
         """Its candle, unless that was written as it is or has no minute."""
         self._is_unsaid = False
         self.day.unsaid -= 1
-        values = self._values()
-        if values is None or self.start_ms < self.day.whole_from_ms:
+        if self._was_closed():
+            self.close()  # an earlier life has heard what passed its end
+        candle = self._candle()
+        if candle is None or candle == self._told:
             return
-        day = self.day
-        candle = candle_of(
+        self._told, self._told_ms = candle, now_ms
+        self.day.pending += 1
+        yield Said(self.day.key, candle, self.start_ms, self.day.received_ns, self.day.acked)
+
+    def _was_closed(self) -> bool:
+        """Whether an earlier life closed it, and this one has written nothing of it."""
+        return self._told_ms is None and self._told is not None and self._told.closed
+
+    def _candle(self) -> Candle | None:
+        values, day = self._values(), self.day
+        if values is None or self.start_ms < day.whole_from_ms:
+            return None
+        return candle_of(
             values,
             pair=day.pair,
             source=day.source,
@@ -165,11 +183,6 @@ class Long:
             start_ms=self.start_ms,
             closed=not self.open,
         )
-        if candle == self._told:
-            return
-        self._told, self._told_ms = candle, now_ms
-        day.pending += 1
-        yield Said(day.key, candle, self.start_ms, day.received_ns, day.acked)
 
     def _values(self) -> Values | None:
         if self._closed is None and self._last_ms >= 0:

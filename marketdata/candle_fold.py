@@ -12,8 +12,9 @@ from collections.abc import Container, Iterator
 
 from marketdata import codec
 from marketdata.archive_state import raise_floor
+from marketdata.candle_kept import LATE_MS
 from marketdata.candle_minute import TradeMinute
-from marketdata.candle_periods import LATE_MS, Periods, Said, Taken
+from marketdata.candle_periods import Periods, Said, Taken
 from marketdata.candle_values import MINUTE_MS
 from marketdata.errors import DecodeError
 from marketdata.messages import Candle, PriceUpdate, Watermark
@@ -55,6 +56,7 @@ class TradeFold:
         self._keys: dict[bytes, _Key] = {}
         self._unsaid: dict[TradeMinute, None] = {}
         self._sent: dict[tuple[bytes, int], Candle] = {}
+        self._next_early_ms = 0
         self.trades = self.repeated = self.stale = self.late = self.corrected = 0
 
     def __len__(self) -> int:
@@ -74,6 +76,7 @@ class TradeFold:
             DecodeError: it is not what its topic says; nothing was taken.
         """
         key, fields = taken.key, taken.fields
+        self._periods.read(taken.offset)
         exchange, ticker = codec.split_key(key)
         if exchange not in self._sources or (fields.type or TRADES) != TRADES:
             return
@@ -87,16 +90,19 @@ class TradeFold:
         elif not codec.is_mark(taken.value):
             self._take_trade(exchange, state, taken, is_new=is_new)
         elif isinstance(mark := codec.decode_mark(taken.value), Watermark):
-            self._pass(exchange, state, mark.E, taken.now_ms)
+            self._periods.heard(exchange, mark.E, taken.now_ms)
+            self._reach(state, mark.E)
             state.mark = mark
 
     def due(self, now_ms: int, *, is_live: bool = True) -> Iterator[Said]:
-        """The records to be written now; before `is_live` only what is over for an hour."""
+        """The records to be written now.
+
+        Before `is_live` only what is over for an hour and quiet, and never what an earlier life
+        has closed otherwise: that had read on.
+        """
         for minute in list(self._periods.over()):
             self._close(minute)
-        for minute in list(self._unsaid):
-            if not is_live and minute.open:
-                continue
+        for minute in list(self._unsaid) if is_live else self._early(now_ms):
             if minute.is_due(now_ms, OPEN_PACE_MS):
                 del self._unsaid[minute]
                 yield from minute.say(now_ms)
@@ -107,6 +113,7 @@ class TradeFold:
         """Gives up what is final and keys that are silent."""
         self._periods.settle(now_ms)
         for key, state in list(self._keys.items()):
+            state.open = [minute for minute in state.open if minute.open]
             if not state.open and state.touched_ms + IDLE_MS <= now_ms:
                 del self._keys[key]
 
@@ -134,9 +141,10 @@ class TradeFold:
         trade = codec.decode_price(taken.value)
         event_ms = _event_ms(trade)
         if not taken.fields.backfill:
-            if is_new and self._periods.is_another_tape(exchange, event_ms):
-                self._begin_tape(exchange, event_ms, taken.offset)
-            self._pass(exchange, state, event_ms, taken.now_ms)
+            if is_new and self._periods.is_another_tape(exchange, event_ms, taken.offset):
+                self._begin_tape(exchange, event_ms)
+            self._periods.heard(exchange, event_ms, taken.now_ms)
+        self._reach(state, event_ms)
         minute = self._minute(exchange, taken.key, event_ms, taken.offset)
         if minute is None:
             self.late += 1
@@ -167,9 +175,8 @@ class TradeFold:
             self._periods.keep(exchange, key, minute)
         return minute
 
-    def _pass(self, exchange: str, state: _Key, time_ms: int, now_ms: int) -> None:
+    def _reach(self, state: _Key, time_ms: int) -> None:
         """The key's time is at least this: minutes that end before it close."""
-        self._periods.heard(exchange, time_ms, now_ms)
         if time_ms <= state.newest_ms:
             return
         state.newest_ms = time_ms
@@ -179,18 +186,31 @@ class TradeFold:
                     self._close(minute)
             state.open = [minute for minute in state.open if minute.open]
 
+    def _early(self, now_ms: int) -> list[TradeMinute]:
+        if now_ms < self._next_early_ms:
+            return []
+        self._next_early_ms = now_ms + OPEN_PACE_MS
+        return [
+            minute
+            for minute in self._unsaid
+            if self._periods.is_settled(codec.split_key(minute.key)[0], minute, now_ms)
+            and not minute.contradicts()
+        ]
+
     def _close(self, minute: TradeMinute) -> None:
         if minute.open:
             minute.open = False
             minute.unsaid = 1
             self._unsaid[minute] = None
 
-    def _begin_tape(self, exchange: str, event_ms: int, offset: int) -> None:
-        for minute in self._periods.begin_tape(exchange, event_ms, offset):
+    def _begin_tape(self, exchange: str, event_ms: int) -> None:
+        for minute in self._periods.begin_tape(exchange, event_ms):
             if minute.open:
                 self._unsaid.pop(minute, None)
                 minute.open, minute.unsaid = False, 0
         prefix = f"{exchange}:".encode()
+        for place in [place for place in self._sent if place[0].startswith(prefix)]:
+            del self._sent[place]
         for key, state in self._keys.items():
             if key.startswith(prefix):
                 state.newest_ms, state.open, state.mark = 0, [], None

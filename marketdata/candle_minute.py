@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from decimal import Decimal
 
-from marketdata.candle_periods import Period, Said
+from marketdata.candle_kept import Period
+from marketdata.candle_periods import Said
 from marketdata.candle_values import MINUTE, MINUTE_MS, Values, add, candle_of, number
 from marketdata.errors import DecodeError
 from marketdata.messages import Candle, PriceUpdate
@@ -114,9 +115,15 @@ class TradeMinute(Period):
         closes = not self.open and not self.told.closed
         return closes or self._told_ms + pace_ms <= now_ms
 
+    def contradicts(self) -> bool:
+        """Whether an earlier life closed it otherwise."""
+        return self._was_closed() and self.told != self._candle()
+
     def say(self, now_ms: int) -> Iterator[Said]:
         """Its candle, unless that was written as it is."""
         self.unsaid = 0
+        if self._was_closed():
+            self.open = False  # an earlier life has heard what passed its end
         candle = self._candle()
         if candle is None or candle == self.told:
             return
@@ -143,6 +150,10 @@ class TradeMinute(Period):
         if price < self._low:
             self._low, low = price, text
         self._values = Values(opened, high, low, close, add(volume, quantity))
+
+    def _was_closed(self) -> bool:
+        """Whether an earlier life closed it, and this one has written nothing of it."""
+        return self._told_ms is None and self.told is not None and self.told.closed
 
     def _candle(self) -> Candle | None:
         if self._values is None:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from marketdata import codec
 from marketdata.archive_state import raise_floor
 from marketdata.candle_day import Day, Long
-from marketdata.candle_periods import LATE_MS, Periods, Said, Taken
+from marketdata.candle_kept import LATE_MS
+from marketdata.candle_periods import Periods, Said, Taken
 from marketdata.candle_values import LONGER_MS, MINUTE, MINUTE_MS, Values, values_of
 from marketdata.messages import Candle, Watermark
 from marketdata.times import DAY_MS
@@ -27,6 +28,10 @@ SETTLE_MS = 2_000
 
 TAPE_MS = 2 * DAY_MS
 """Minutes so much older are of another tape: derive itself writes those of some hours again."""
+
+LATE_TAPE_MS = 8 * DAY_MS
+"""So much older for a closed minute of derive: what was missed is corrected after any silence,
+as far back as the log of trades goes. One that is open is never a correction."""
 
 IDLE_MS = DAY_MS + 2 * LATE_MS
 
@@ -54,6 +59,7 @@ class RollUp:
         self._periods: Periods[Day] = Periods(DAY_MS, mark, is_cut=is_cut)
         self._keys: dict[bytes, _Key] = {}
         self._unsaid: dict[Long, None] = {}
+        self._next_early_ms = 0
         self.minutes = self.stale = self.late = 0
 
     def __len__(self) -> int:
@@ -66,6 +72,7 @@ class RollUp:
             DecodeError: it is not what its topic says; nothing was taken.
         """
         fields = taken.fields
+        self._periods.read(taken.offset)
         exchange, _ = codec.split_key(taken.key)
         if (fields.type or CANDLE_UPDATES) not in (CANDLE_UPDATES, DERIVED_CANDLES):
             return
@@ -89,20 +96,25 @@ class RollUp:
             self._hear(exchange, taken.key, candle)
 
     def due(self, now_ms: int, *, is_live: bool = True) -> Iterator[Said]:
-        """The records to be written now; before `is_live` only what is over for an hour."""
+        """The records to be written now; before `is_live` as of `TradeFold`."""
         for day in list(self._periods.over()):
             for long in day.longs():
                 self._close(long)
             day.closed_one()
-        for long in list(self._unsaid):
-            if (is_live or not long.day.open) and long.is_due(now_ms, OPEN_PACE_MS):
+        for long in list(self._unsaid) if is_live else self._early(now_ms):
+            if long.is_due(now_ms, OPEN_PACE_MS):
                 del self._unsaid[long]
                 yield from long.say(now_ms)
 
     def settle(self, now_ms: int) -> None:
-        """Gives up what is final and keys that are silent."""
+        """Closes what nobody else will, gives up what is final and keys that are silent."""
         self._periods.settle(now_ms)
         for key, state in list(self._keys.items()):
+            exchange, _ = codec.split_key(key)
+            for long in list(state.open):
+                if self._periods.is_over(exchange, long.end_ms):
+                    self._close(long)
+                    del state.open[long]
             if state.touched_ms + IDLE_MS <= now_ms:
                 del self._keys[key]
 
@@ -127,10 +139,10 @@ class RollUp:
     def _take_minute(
         self, exchange: str, state: _Key, taken: Taken, candle: Candle, *, is_new: bool
     ) -> None:
-        values, start_ms = values_of(candle), candle.timestamp
-        if not taken.fields.backfill:
-            if is_new and self._periods.is_another_tape(exchange, start_ms + TAPE_MS):
-                self._begin_tape(exchange, start_ms, taken.offset)
+        values, start_ms, fields = values_of(candle), candle.timestamp, taken.fields
+        if not fields.backfill:
+            if self._is_another_tape(exchange, taken, candle, is_new=is_new):
+                self._begin_tape(exchange, start_ms)
             passed_ms = start_ms + (MINUTE_MS if candle.closed else 0)
             self._pass(exchange, state, passed_ms, taken.now_ms)
         day = self._day(exchange, taken, candle)
@@ -139,8 +151,17 @@ class RollUp:
             return
         day.touched_ms = taken.now_ms
         if self._put(day, candle, values):
-            day.received_ns = max(day.received_ns, taken.fields.received_ns)
-            self._note(state, day, start_ms)
+            day.received_ns = max(day.received_ns, fields.received_ns)
+            self._note(exchange, state, day, start_ms)
+
+    def _is_another_tape(
+        self, exchange: str, taken: Taken, candle: Candle, *, is_new: bool
+    ) -> bool:
+        is_ours = taken.fields.type == DERIVED_CANDLES
+        slack_ms = LATE_TAPE_MS if is_ours and candle.closed else TAPE_MS
+        time_ms = candle.timestamp + slack_ms
+        may_be = is_new or (is_ours and not candle.closed)
+        return may_be and self._periods.is_another_tape(exchange, time_ms, taken.offset)
 
     def _put(self, day: Day, candle: Candle, values: Values) -> bool:
         if not candle.closed:
@@ -148,12 +169,13 @@ class RollUp:
         self.minutes += 1
         return day.put(candle.timestamp, values)
 
-    def _note(self, state: _Key, day: Day, start_ms: int) -> None:
+    def _note(self, exchange: str, state: _Key, day: Day, start_ms: int) -> None:
         """The longer candles that this minute lies in have changed."""
         for interval in LONGER_MS:
             long = day.long(interval, start_ms)
             self._change(long)
-            if long.end_ms <= state.newest_ms:
+            is_over = self._periods.is_over(exchange, long.end_ms)
+            if is_over or long.end_ms <= state.newest_ms:
                 self._close(long)
             elif long.open:
                 state.open[long] = None
@@ -185,6 +207,17 @@ class RollUp:
             self._close(long)
             del state.open[long]
 
+    def _early(self, now_ms: int) -> list[Long]:
+        if now_ms < self._next_early_ms:
+            return []
+        self._next_early_ms = now_ms + OPEN_PACE_MS
+        return [
+            long
+            for long in self._unsaid
+            if self._periods.is_settled(codec.split_key(long.day.key)[0], long.day, now_ms)
+            and not long.contradicts()
+        ]
+
     def _close(self, long: Long) -> None:
         if long.open:
             long.close()
@@ -194,8 +227,8 @@ class RollUp:
         long.changed()
         self._unsaid[long] = None
 
-    def _begin_tape(self, exchange: str, start_ms: int, offset: int) -> None:
-        for day in self._periods.begin_tape(exchange, start_ms, offset):
+    def _begin_tape(self, exchange: str, start_ms: int) -> None:
+        for day in self._periods.begin_tape(exchange, start_ms):
             for long in day.give_up():
                 self._unsaid.pop(long, None)
         prefix = f"{exchange}:".encode()

@@ -6,10 +6,12 @@ from itertools import groupby
 
 import msgspec
 import pytest
+from derive_rig import numbers, only_grows
 
 from marketdata import codec
 from marketdata.candle_fold import OPEN_PACE_MS, TradeFold
-from marketdata.candle_periods import HISTORY_MS, LATE_MS, QUIET_MS, Taken
+from marketdata.candle_kept import HISTORY_MS, LATE_MS, QUIET_MS
+from marketdata.candle_periods import Taken
 from marketdata.candle_values import MINUTE_MS
 from marketdata.codec import HeaderFields
 from marketdata.errors import DecodeError
@@ -48,9 +50,12 @@ class Log:
         self.records.append((key, fields, codec.encode(message)))
 
     def begin(self):
-        """A new life at what was committed last; what was said and not committed is gone."""
+        """A new life at what was committed last; it knows what was said."""
         self.at, mark = self.committed
         self.fold = TradeFold({"coinbase"}, mark)
+        for key, candle in self.said:
+            if isinstance(candle, Candle):
+                self.fold.seed(key, candle)
         self.end = len(self.records)
         self.unacked = []
 
@@ -72,9 +77,17 @@ class Log:
     def commit(self):
         self.committed = self.fold.done_below(self.at), self.fold.mark()
 
+    def histories(self):
+        """Of each key and start all that was said, in order."""
+        found = {}
+        for key, one in self.said:
+            if isinstance(one, Candle):
+                found.setdefault((key, one.timestamp), []).append(one)
+        return found
+
     def candles(self):
         """Of each key and start what was said last, as readers that upsert have it."""
-        return {(key, one.timestamp): one for key, one in self.said if isinstance(one, Candle)}
+        return {place: said[-1] for place, said in self.histories().items()}
 
 
 def expected(trades):
@@ -96,11 +109,6 @@ def expected(trades):
             sum(Decimal(qty) for *_, qty in of_minute),
         )
     return rows
-
-
-def numbers(candle):
-    raws = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    return tuple(Decimal(bytes(raw).decode()) for raw in raws)
 
 
 class Market:
@@ -158,7 +166,8 @@ def test_every_closed_candle_is_that_of_an_independent_computation_wherever_it_w
             market.fill()
         market.fill(older_than_ms=LATE_MS // 2)
         if rng.random() < 0.4:
-            log.step(ms=rng.choice((50, 1_500, 70_000)), is_acked=rng.random() < 0.7)
+            ms, most = rng.choice((50, 1_500, 70_000)), rng.choice((1, 5, 10**9))
+            log.step(ms=ms, most=most, is_acked=rng.random() < 0.7)
         if rng.random() < 0.2:
             log.commit()
         if rng.random() < 0.04:
@@ -169,6 +178,8 @@ def test_every_closed_candle_is_that_of_an_independent_computation_wherever_it_w
     candles = log.candles()
     assert {place: numbers(one) for place, one in candles.items()} == expected(market.trades)
     assert all(one.closed for one in candles.values())
+    for place, said in log.histories().items():
+        only_grows(said, place)
     assert log.committed[0] > 0
 
 
@@ -220,17 +231,6 @@ def test_a_late_trade_corrects_its_candle_within_an_hour_and_no_later():
     assert log.fold.counts()["late"] == 1
 
 
-def test_a_candle_whose_first_trades_the_log_has_lost_is_not_written():
-    fold = TradeFold({"coinbase"}, is_cut=True)
-    for offset, event_ms in enumerate(
-        (START_MS, START_MS + MINUTE_MS, START_MS + 2 * MINUTE_MS)
-    ):
-        value = codec.encode(price(offset, event_ms))
-        fold.take(Taken(KEY, HeaderFields(epoch=7), value, 500 + offset, 0, []))
-    said = [one.message.timestamp - START_MS for one in fold.due(0)]
-    assert said == [MINUTE_MS, 2 * MINUTE_MS]
-
-
 def test_after_a_restart_what_was_said_already_is_not_said_again():
     log = Log()
     for number in range(1, 6):
@@ -239,8 +239,6 @@ def test_after_a_restart_what_was_said_already_is_not_said_again():
     log.commit()
     before = list(log.said)
     log.begin()
-    for key, candle in before:
-        log.fold.seed(key, candle)
     log.step()
     assert log.said == before
 

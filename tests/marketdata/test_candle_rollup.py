@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from derive_rig import numbers
 
 from marketdata import codec
-from marketdata.candle_periods import HISTORY_MS, LATE_MS, Taken
+from marketdata.candle_kept import HISTORY_MS, LATE_MS
+from marketdata.candle_periods import Taken
 from marketdata.candle_rollup import DERIVED_CANDLES, OPEN_PACE_MS, SETTLE_MS, TAPE_MS, RollUp
 from marketdata.candle_values import LONGER_MS, MINUTE_MS
 from marketdata.codec import HeaderFields
@@ -90,11 +92,6 @@ def expected(minutes):
                 sum(one[4] for one in inside),
             )
     return rows
-
-
-def numbers(candle):
-    raws = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    return tuple(Decimal(bytes(raw).decode()) for raw in raws)
 
 
 def random_minute(rng, start_ms, *, closed=True):
@@ -218,7 +215,7 @@ def test_a_day_is_final_an_hour_after_its_end_and_is_then_read_no_more():
     log.step(ms=HISTORY_MS)
     log.step(ms=HISTORY_MS)
     log.commit()
-    assert log.committed == (1, f'{{"binance":{DAY + DAY_MS}}}')
+    assert log.committed == (1, f'{{"":{log.at},"binance":{DAY + DAY_MS}}}')
     log.begin()
     before = log.candles()
     log.write(minute(DAY + MINUTE_MS, volume="99"), backfill=True)
