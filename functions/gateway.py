@@ -57,12 +57,16 @@ GO_ON = frozenset({Outcome.SENT, Outcome.TOO_LARGE})
 
 @dataclass(slots=True)
 class Delivery:
-    """What became of one connection's messages; `last` is the outcome of the last post."""
+    """What became of one connection's messages; `last` is the outcome of the last post.
+
+    `took_s` is how long all but the last of its posts took together.
+    """
 
     sent: int = 0
     too_large: int = 0
     skipped: int = 0
     retried: int = 0
+    took_s: float = 0.0
     last: Outcome = Outcome.NOT_TRIED
 
 
@@ -162,8 +166,11 @@ class ManagementApi:
     ) -> None:
         limit_s = POST_LIMIT_S if slow_limit_s is None else slow_limit_s
         again = AGAIN if slow_limit_s is None else OF_THE_SERVICE & AGAIN
+        began_s = time.monotonic()
         for done, message in enumerate(messages):
-            if time.monotonic() >= until_s:
+            now_s = time.monotonic()
+            delivery.took_s = now_s - began_s
+            if now_s >= until_s:
                 delivery.skipped = len(messages) - done
                 return
             outcome = await self.post(connection_id, message, limit_s=limit_s)

@@ -192,16 +192,18 @@ class SubscriptionsTable:
         with store_errors("reading the subscribers"):
             return [_subscriber(shard.feed, item) for page in pages for item in page["Items"]]
 
-    def put_late(self, name: str, late: Subscriber, now_s: int) -> None:
-        """Note that a subscriber has missed the newest value; needs `dynamodb:PutItem`."""
+    def put_late(
+        self, connection_id: str, stage: str, name: str, want: Want, now_s: int
+    ) -> None:
+        """Note that a client has missed the newest value; needs `dynamodb:PutItem`."""
         item = {
             "pk": {"S": LATE},
-            "sk": {"S": late_sk(late.connection_id, late.want.feed, name)},
-            "stage": {"S": late.stage},
+            "sk": {"S": late_sk(connection_id, want.feed, name)},
+            "stage": {"S": stage},
             "exp": {"N": str(now_s + LATE_LIFE_S)},
             # Who deletes it compares all of it: two within one second must differ.
             "at_ns": {"N": str(time.time_ns())},
-            **_of_want(late.want),
+            **_of_want(want),
         }
         with store_errors("noting a late delivery"):
             self._client.put_item(TableName=self._table, Item=item)

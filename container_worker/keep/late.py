@@ -113,8 +113,10 @@ def texts(late: Late, connections: Connections, newest: Newest) -> list[bytes] |
     none.
     """
     served: Item | None = connections.subscription(late.feed, late.name, late.connection_id)
-    if served is None and connections.registration(late.feed, late.connection_id):
-        served = late.item
+    if served is None:
+        registered = connections.registration(late.feed, late.connection_id) or {}
+        # One whose filters want nothing of this feed any more stays with none.
+        served = late.item if _text(registered, "filters") else None
     return None if served is None else newest.texts(late.wish(served))
 
 

@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from functions.logic.matching import PACE, offers, texts_for
+from functions.logic.matching import PACE, WANTS, due, offers
 from functions.logic.updates import CUT_TOPICS, Form, Update
 from marketdata.connection_items import SHARDS, Feed
 from marketdata.event_filters import FEEDS
-from marketdata.subscriptions import CHANNEL_FEEDS
+from marketdata.ring_items import Cursor
+from marketdata.subscriptions import CHANNEL_FEEDS, Want
 from marketdata.topics import TICKS
 
 if TYPE_CHECKING:
@@ -30,11 +31,16 @@ LATE_FEEDS = frozenset({"ticks", "candles", "depth"})
 
 
 class Message(NamedTuple):
-    """A text for a connection, and which subscription it is of; None is a registration's."""
+    """A text for a connection, its place, and what of which name it was wanted for.
+
+    A registration's name is the canonical symbol; of a chain's event it is empty.
+    """
 
     text: bytes
-    name: str = ""
-    subscriber: "Subscriber | None" = None
+    cursor: Cursor
+    name: str
+    want: Want
+    is_registered: bool = False
 
 
 @dataclass(slots=True)
@@ -47,15 +53,18 @@ class Listener:
 
     @property
     def names(self) -> set[str]:
-        """The names that the messages are of."""
-        return {message.name for message in self.messages if message.name}
+        """The names that the messages' subscriptions are of."""
+        return {message.name for message in self.messages if not message.is_registered}
 
-    def missed(self, done: int) -> "dict[tuple[Feed, str], Subscriber]":
-        """The subscriptions whose newest value is among the messages after the first `done`."""
+    def missed(self, done: int) -> dict[tuple[Feed, str], Want]:
+        """What of which name has its newest value among the messages after the first `done`.
+
+        Who has subscribed to what it is registered for as well is told by the subscription.
+        """
+        # Subscriptions come last: theirs is the want that counts.
+        left = sorted(self.messages[done:], key=lambda one: not one.is_registered)
         return {
-            (one.subscriber.want.feed, one.name): one.subscriber
-            for one in self.messages[done:]
-            if one.subscriber and one.subscriber.want.feed in LATE_FEEDS
+            (one.want.feed, one.name): one.want for one in left if one.want.feed in LATE_FEEDS
         }
 
 
@@ -130,11 +139,14 @@ class Audiences:
             if not found.get(part.feed):
                 continue
             given = offers(part.batch.source, part.topic_id, _records(part))
+            want = WANTS[part.feed]
             for one in found[part.feed]:
-                texts = texts_for(one, given)
-                if texts:
-                    listener = _listener(audience, one)
-                    listener.messages += [Message(text) for text in texts]
+                messages = [
+                    Message(text, offer.cursor, offer.symbol, want, is_registered=True)
+                    for offer, text in due(one, given)
+                ]
+                if messages:
+                    _listener(audience, one).messages += messages
 
     def _read(self, read: Callable[[A], B], shards: Sequence[A]) -> Iterable[tuple[A, B]]:
         return zip(shards, self.readers.map(read, shards), strict=True)
@@ -146,7 +158,8 @@ def _offer(
     due = one.is_due(update.cursor.source, update.cursor.offset)
     if due and update.suits(one.want, only_newest=part.cuts_off):
         text = update.text(Form(name, one.cursors, one.want.bare))
-        _listener(audience, one).messages.append(Message(text, name, one))
+        message = Message(text, update.cursor, name, one.want)
+        _listener(audience, one).messages.append(message)
 
 
 def _listener(audience: Audience, one: "Subscriber | Registration") -> Listener:

@@ -1,19 +1,21 @@
 """From the records of a feed to the texts that each registration is sent.
 
-    records ─ offers ─► Offer (once a batch) ─ texts_for(registration) ─► texts, in order
+    records ─ offers ─► Offer (once a batch) ─ due(registration) ─► texts, in order
 
 The same code serves the push and the replay, so that an event is the same text in both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from marketdata import client_protocol, codec, event_traits
 from marketdata.client_messages import Rate
+from marketdata.connection_items import Feed
 from marketdata.errors import DecodeError
 from marketdata.event_filters import Traits, Wanted, matches
 from marketdata.ring_items import Cursor, Source
+from marketdata.subscriptions import Want
 from marketdata.topics import CANDLES, DEPTH, EVENTS, TICKS
 
 if TYPE_CHECKING:
@@ -23,15 +25,27 @@ if TYPE_CHECKING:
 PACE: Rate = "1s"
 INTERVAL = "1m"
 """A registration cannot say them: it has what a plain `subscribe` has."""
+WANTS: Mapping[Feed, Want] = {
+    "events": Want("events"),
+    "ticks": Want("ticks", rate=PACE),
+    "candles": Want("candles", interval=INTERVAL),
+    "depth": Want("depth"),
+}
+"""What a registration has of each feed, said as a subscription says it."""
 
 Render = Callable[[str], bytes]
+Understood = tuple[str, Traits, Render]
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One event that registrations may want; its texts are made when first wanted."""
+    """One event that registrations may want; its texts are made when first wanted.
+
+    `symbol` is that of market data; an event of a chain has none.
+    """
 
     cursor: Cursor
+    symbol: str
     traits: Traits
     render: Render
     made: dict[bool, bytes] = field(default_factory=dict)
@@ -71,23 +85,22 @@ def wanted_of(wanted: Wanted, given: Sequence[Offer]) -> list[Offer]:
     return [offer for offer in given if matches(wanted, offer.traits)]
 
 
-def texts_for(registration: "Registration", given: Sequence[Offer]) -> list[bytes]:
-    """What a registration is sent of a batch's offers, in their order.
+def due(registration: "Registration", given: Sequence[Offer]) -> Iterator[tuple[Offer, bytes]]:
+    """What a registration is sent of a batch's offers, in their order, and each one's text.
 
     What lies below all its cuts is not for the push: it was, or will be, replayed (rule 20).
     """
-    texts = []
     for offer in given:
         terms = registration.terms_at(offer.cursor.source, offer.cursor.offset)
         if terms and matches(terms.wanted, offer.traits):
-            texts.append(offer.text(with_cursor=terms.cursors))
-    return texts
+            yield offer, offer.text(with_cursor=terms.cursors)
 
 
-def _event(value: bytes) -> tuple[Traits, Render]:
+def _event(value: bytes) -> Understood:
     event = codec.decode_event(value)
     text = value.rstrip()
-    return event_traits.of_contract_event(event), lambda cursor: _spliced(text, cursor)
+    traits = event_traits.of_contract_event(event)
+    return "", traits, lambda cursor: _spliced(text, cursor)
 
 
 def _spliced(text: bytes, cursor: str) -> bytes:
@@ -95,29 +108,32 @@ def _spliced(text: bytes, cursor: str) -> bytes:
     return text[:-1] + b',"cursor":"%b"}' % cursor.encode() if cursor else text
 
 
-def _tick(value: bytes) -> tuple[Traits, Render] | None:
+def _tick(value: bytes) -> Understood | None:
     tick = codec.decode_tick(value)
     if PACE not in tick.rates:
         return None
-    traits = event_traits.of_market("price_update", tick.symbol)
-    return traits, lambda cursor: client_protocol.price_update(tick, tick.symbol, cursor)
+    symbol = tick.symbol
+    traits = event_traits.of_market("price_update", symbol)
+    return symbol, traits, lambda cursor: client_protocol.price_update(tick, symbol, cursor)
 
 
-def _candle(value: bytes) -> tuple[Traits, Render] | None:
+def _candle(value: bytes) -> Understood | None:
     candle = codec.decode_candle(value)
     if candle.interval != INTERVAL:
         return None
-    traits = event_traits.of_market("candle", candle.pair)
-    return traits, lambda cursor: client_protocol.candle(candle, candle.pair, cursor)
+    pair = candle.pair
+    traits = event_traits.of_market("candle", pair)
+    return pair, traits, lambda cursor: client_protocol.candle(candle, pair, cursor)
 
 
-def _depth(value: bytes) -> tuple[Traits, Render]:
+def _depth(value: bytes) -> Understood:
     top = codec.decode_depth(value)
-    traits = event_traits.of_market("depth", top.symbol)
-    return traits, lambda cursor: client_protocol.depth(top, top.symbol, cursor)
+    symbol = top.symbol
+    traits = event_traits.of_market("depth", symbol)
+    return symbol, traits, lambda cursor: client_protocol.depth(top, symbol, cursor)
 
 
-_UNDERSTAND: dict[str, Callable[[bytes], tuple[Traits, Render] | None]] = {
+_UNDERSTAND: dict[str, Callable[[bytes], Understood | None]] = {
     EVENTS.name: _event,
     TICKS.name: _tick,
     CANDLES.name: _candle,

@@ -3,22 +3,26 @@
     event ─► batches ─► ring, HEAD ─► who listens, read now ─► posts ─► report
 
 What concerns one client stays with that client: it is gone, slow or throttled, and the others
-have their updates. What concerns the management API or DynamoDB as a whole is raised, and the
-event comes again.
+have their updates. What concerns the management API, DynamoDB or the time as a whole is raised,
+and the event comes again (`functions.logic.verdict`). Then clients that have had its messages
+are not sent them again by this function; by another one they may be, where their cut is not
+above the offset, and the cursor tells.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from functions.gateway import OF_THE_SERVICE, Delivery, Outcome
+from functions.gateway import GO_ON, Delivery, Outcome
 from functions.logic.audience import Audience, Audiences, Part
 from functions.logic.batches import Batch, Delivered, read_batches
 from functions.logic.slow_connections import SlowConnections
+from functions.logic.unfinished import Unfinished
 from functions.logic.updates import read_updates
-from marketdata.errors import GatewayUnavailable, SettingsError
+from functions.logic.verdict import Verdict, verdict
+from marketdata.errors import GatewayUnavailable, SettingsError, TapedeckError
 
 if TYPE_CHECKING:
     from functions.connections import ConnectionsTable
@@ -54,6 +58,7 @@ class Pushing:
     workers: Executor
     slow: SlowConnections
     clock: Callable[[], float]
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
     def push(self, event: Mapping[str, Any], *, now_ms: int, until_s: float) -> Report:
         """Send a delivery's updates; the report has counts and durations for one log line.
@@ -67,25 +72,31 @@ class Pushing:
         started = self.clock()
         delivered = read_batches(event)
         parts, poison = self._parts(delivered, now_ms)
-        audience = self.audiences.of(parts, now_ms // 1000)
+        audience = self.unfinished.left(self.audiences.of(parts, now_ms // 1000))
         read = self.clock()
         paused, limits_s = self.slow.split(audience, read)
         deliveries = self._post(audience, paused, limits_s, until_s)
         posted = self.clock()
-        self._remember(deliveries, posted)
-        report = {
+        found = verdict(
+            deliveries, limits_s.keys(), lambda ids: self.slow.stalled(ids, read, posted)
+        )
+        self._remember(deliveries, found, posted)
+        try:
+            seen_to = self._see_to(audience, paused, deliveries, found, now_ms)
+        except TapedeckError:
+            self.unfinished.note(audience, deliveries)
+            raise
+        self.unfinished.done(batch.source for batch in delivered.batches)
+        return {
             **_of_delivered(delivered, parts, now_ms),
             **_of_posts(deliveries),
             "poison": delivered.poison + poison,
             "connections": len(audience),
             "paused": len(paused),
-            "forgotten": self._forget(audience, deliveries, now_ms),
-            "late": self._note_late(audience, deliveries, now_ms),
+            **seen_to,
             "read_ms": round((read - started) * 1000),
             "post_ms": round((posted - read) * 1000),
         }
-        _refuse_failure_of_all(deliveries, report)
-        return report
 
     def _parts(self, delivered: Delivered, now_ms: int) -> tuple[list[Part], int]:
         """The sources' parts, after all of them are in the ring (rule 20, steps 1 and 2)."""
@@ -133,13 +144,40 @@ class Pushing:
         done = map(post, stages) if len(stages) == 1 else self.workers.map(post, stages)
         return {one: delivery for part in done for one, delivery in part.items()}
 
-    def _remember(self, deliveries: Mapping[str, Delivery], now_s: float) -> None:
+    def _see_to(
+        self,
+        audience: Audience,
+        paused: set[str],
+        deliveries: Mapping[str, Delivery],
+        found: Verdict,
+        now_ms: int,
+    ) -> Report:
+        """What follows from the posts; GatewayUnavailable where the delivery comes again."""
+        done = {
+            one: delivery.sent + delivery.too_large
+            for one, delivery in deliveries.items()
+            if one not in found.again and delivery.last is not Outcome.GONE
+        }
+        report: Report = {
+            "forgotten": self._forget(audience, deliveries, now_ms),
+            "late": self._note_late(audience, dict.fromkeys(paused, 0) | done, now_ms),
+        }
+        if found.again:
+            raise GatewayUnavailable(found.why)
+        return report
+
+    def _remember(
+        self, deliveries: Mapping[str, Delivery], found: Verdict, now_s: float
+    ) -> None:
         for connection_id, delivery in deliveries.items():
-            if delivery.last is Outcome.TIMED_OUT:
+            last = delivery.last
+            if connection_id in found.again or last is Outcome.NOT_TRIED:
+                continue
+            if last is Outcome.TIMED_OUT or (delivery.skipped and last in GO_ON):
                 self.slow.timed_out(connection_id, now_s)
-            elif delivery.last is Outcome.THROTTLED:
+            elif last is Outcome.THROTTLED:
                 self.slow.throttled(connection_id, now_s)
-            elif delivery.last is not Outcome.NOT_TRIED:
+            else:
                 self.slow.answered(connection_id)
 
     def _forget(
@@ -156,20 +194,17 @@ class Pushing:
         )
         return len(list(done))
 
-    def _note_late(
-        self, audience: Audience, deliveries: Mapping[str, Delivery], now_ms: int
-    ) -> int:
+    def _note_late(self, audience: Audience, left: Mapping[str, int], now_ms: int) -> int:
+        """Have the keeper send the newest of what is behind the first so many messages."""
         late = [
-            (name, subscriber)
-            for one, delivery in deliveries.items()
-            if delivery.last is Outcome.THROTTLED
-            for (_, name), subscriber in audience[one]
-            .missed(delivery.sent + delivery.too_large)
-            .items()
+            (one, audience[one].stage, name, want)
+            for one, done in left.items()
+            for (_, name), want in audience[one].missed(done).items()
         ]
         put = self.audiences.subscriptions.put_late
-        done = self.workers.map(lambda one: put(one[0], one[1], now_ms // 1000), late)
-        return len(list(done))
+        now_s = now_ms // 1000
+        noted = self.workers.map(lambda at: put(at[0], at[1], at[2], at[3], now_s), late)
+        return len(list(noted))
 
 
 def _of_delivered(delivered: Delivered, parts: Sequence[Part], now_ms: int) -> Report:
@@ -199,10 +234,3 @@ def _of_posts(deliveries: Mapping[str, Delivery]) -> Report:
             if ended[outcome] and outcome not in {Outcome.SENT, Outcome.TOO_LARGE}
         },
     }
-
-
-def _refuse_failure_of_all(deliveries: Mapping[str, Delivery], report: Report) -> None:
-    tried = {one.last for one in deliveries.values()} - {Outcome.NOT_TRIED}
-    if tried and tried <= OF_THE_SERVICE and not report["sent"]:
-        reasons = ", ".join(sorted(outcome.value for outcome in tried))
-        raise GatewayUnavailable(f"no client could be sent to: {reasons}")

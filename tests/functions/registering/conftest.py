@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from functions import push, register
-from functions.logic.matching import offers, texts_for
+from functions.logic.matching import due, offers
 from functions.ring import RingRecord
 from functions.tables import connections_table, registrations_table, ring_table
 from marketdata.connection_items import shard_of
@@ -43,7 +43,7 @@ class Feed:
             json.loads(text)["id"]
             for one in own
             for source, record in self.sent
-            for text in texts_for(one, offers(source, "events", [record]))
+            for _, text in due(one, offers(source, "events", [record]))
         ]
 
 

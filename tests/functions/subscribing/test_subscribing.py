@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.connections import ConnectionsTable
+from functions.connections import ConnectionsTable, meta_key
 from functions.gateway import Outcome
 from functions.subscriptions import Shard, SubscriptionsTable
 from marketdata.connection_items import LIFE_S
@@ -149,9 +149,9 @@ def test_subscriptions_expire_with_their_connection(client):
 
 def test_a_message_is_a_sign_of_life_that_is_written_once_a_minute(client, database):
     def written():
-        pages = database.scan(TableName=client.table.table, ConsistentRead=True)["Items"]
-        [item] = [one for one in pages if one["sk"]["S"] == client.id]
-        return item.get("last_in_ms", {}).get("N")
+        key = meta_key(client.stage, client.id)
+        found = database.get_item(TableName=client.table.table, Key=key, ConsistentRead=True)
+        return found["Item"].get("last_in_ms", {}).get("N")
 
     for later_ms, seen_ms in ((0, 0), (59_999, 0), (60_001, 60_001)):
         client.table.touch(client.stage, client.id, NOW_MS + later_ms)

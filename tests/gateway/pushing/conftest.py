@@ -20,6 +20,7 @@ from functions.registrations import RegistrationsTable
 from functions.ring import RingTable
 from functions.signing import Credentials
 from functions.subscriptions import SubscriptionsTable
+from marketdata.partitions import source_of
 
 FOR_EVER = float("inf")
 RING_TOPICS = frozenset({"ticks", "candles", "depth", "events"})
@@ -30,7 +31,17 @@ def now_ms():
 
 
 def event(*records, topic="ticks"):
-    return {"eventSource": "aws:kafka", "records": {f"{topic}-0": list(records)}}
+    """The records by partition; what has no key that could be read is in the first."""
+    found = {}
+    for one in records:
+        found.setdefault(f"{topic}-{partition_of(one, topic)}", []).append(one)
+    return {"eventSource": "aws:kafka", "records": found}
+
+
+def partition_of(record, topic):
+    key = record.get("key") if isinstance(record, dict) else None
+    known = isinstance(key, str) and b":" in base64.b64decode(key)
+    return source_of(topic, base64.b64decode(key)).partition if known else 0
 
 
 class Pusher:
@@ -38,7 +49,7 @@ class Pusher:
 
     offsets = itertools.count()
 
-    def __init__(self, endpoint, tables, table_endpoint=None):
+    def __init__(self, endpoint, tables, table_endpoint=None, parallel=128):
         client = boto3.client(
             "dynamodb",
             endpoint_url=table_endpoint or tables["AWS_ENDPOINT_URL_DYNAMODB"],
@@ -47,7 +58,10 @@ class Pusher:
             ),
         )
         api = ManagementApi(
-            endpoint, region="us-east-1", credentials=lambda: Credentials("local", "secret")
+            endpoint,
+            region="us-east-1",
+            credentials=lambda: Credentials("local", "secret"),
+            parallel=parallel,
         )
         self.loop = LoopThread()
         self.posts = ClientPosts(api, self.loop)
@@ -106,8 +120,8 @@ def make_pusher(gateway, tables):
     """`make_pusher(endpoint, table_endpoint)`: one that posts and reads where it is told."""
     made = []
 
-    def make(endpoint=f"{gateway.api}/_management/stream", table_endpoint=None):
-        made.append(Pusher(endpoint, tables, table_endpoint))
+    def make(endpoint=f"{gateway.api}/_management/stream", table_endpoint=None, **more):
+        made.append(Pusher(endpoint, tables, table_endpoint, **more))
         return made[-1]
 
     yield make

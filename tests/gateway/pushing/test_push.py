@@ -6,6 +6,9 @@ import pytest
 
 pytestmark = pytest.mark.services
 
+NEIGHBOUR = "C1USDT"
+"""In one partition with BTCUSDT: updates of both are in one order."""
+
 
 def test_a_client_gets_the_documents_six_members_and_the_exchanges_digits(pusher, subscriber):
     client = subscriber("BTC/USDT")
@@ -47,8 +50,8 @@ def test_each_gets_the_pace_that_it_asked_for(pusher, subscriber):
 
 
 def test_many_prices_come_in_order(pusher, subscriber):
-    client = subscriber("BTC/USDT", "ETH/USDT")
-    records = [pusher.tick(str(n), "BTCUSDT" if n % 3 else "ETHUSDT") for n in range(60)]
+    client = subscriber("BTC/USDT", NEIGHBOUR)
+    records = [pusher.tick(str(n), "BTCUSDT" if n % 3 else NEIGHBOUR) for n in range(60)]
     pusher.push(*records)
     assert pusher.prices(client, 60) == list(range(60))
 
@@ -73,10 +76,10 @@ def test_poison_is_counted_and_passed_over(pusher, subscriber):
 
 
 def test_after_an_outage_only_the_newest_of_each_is_pushed(pusher, subscriber):
-    client = subscriber("BTC/USDT", "ETH/USDT")
+    client = subscriber("BTC/USDT", NEIGHBOUR)
     report = pusher.push(
         pusher.tick("1", age_ms=6_000),
-        pusher.tick("2", "ETHUSDT"),
+        pusher.tick("2", NEIGHBOUR),
         pusher.tick("3"),
         pusher.tick("4"),
     )
