@@ -4,7 +4,8 @@ All of it is in the connection's own item `CONN#<stage>#<shard>`/`<id>`:
     welcomed                            `welcome` was said (rule 23)
     welcome_ms, welcome_token           or is being said, since then and by whom
     register_token, register_until_ms   the `register` that is being worked on
-    start, queued, dropped              what is still to be replayed, and what was (rule 20)
+    start, from_now                     what is still to be replayed (rule 20)
+    queued, dropped, holes              what was, by a `register` that broke off
     registered                          the deadline for registering is off
 """
 
@@ -56,7 +57,9 @@ class Newcomer:
     """A connection whose `register` is being worked on.
 
     `start` is where its replay begins; None where nothing waits: it has had its events, or
-    connected where none are kept for it. A source that is not in it begins at the beginning.
+    connected where none are kept for it. A source that is not in it had nothing yet when the
+    client connected, and begins at the beginning; `from_now`: where `start` is not from then,
+    it begins now.
     `broke_off`: an earlier `register` came to nothing, and `start` is how far it came.
     """
 
@@ -66,9 +69,11 @@ class Newcomer:
     exp_s: int
     token: str
     start: Mapping[Source, int] | None = None
+    from_now: bool = True
     broke_off: bool = False
     queued: int = 0
     dropped: int = 0
+    holes: bool = False
 
     @property
     def key(self) -> Item:
@@ -146,18 +151,26 @@ class NewcomersTable:
         return Busy.ANOTHER if known.item else Busy.UNKNOWN
 
     def break_off(
-        self, newcomer: Newcomer, start: Mapping[Source, int], queued: int, dropped: int
+        self,
+        newcomer: Newcomer,
+        start: Mapping[Source, int],
+        *,
+        queued: int,
+        dropped: int,
+        holes: bool,
     ) -> None:
         """End a first registration that came to nothing, keeping how far its replay came."""
         self._update(
             newcomer.key,
-            "SET #start = :start, queued = :queued, dropped = :dropped "
-            "REMOVE register_token, register_until_ms",
+            "SET #start = :start, from_now = :from_now, queued = :queued, dropped = :dropped, "
+            "holes = :holes REMOVE register_token, register_until_ms",
             "register_token = :token",
             {
                 ":start": offsets_map({**(newcomer.start or {}), **start}),
+                ":from_now": {"BOOL": newcomer.from_now},
                 ":queued": _n(queued),
                 ":dropped": _n(dropped),
+                ":holes": {"BOOL": holes},
                 ":token": {"S": newcomer.token},
             },
             {"#start": "start"},
@@ -220,9 +233,11 @@ def _newcomer(stage: str, connection_id: str, token: str, item: Item) -> Newcome
         int(item["exp"]["N"]),
         token,
         offsets_of(item["start"]) if waits else None,
-        broke_off,
-        int(item.get("queued", {}).get("N", "0")),
-        int(item.get("dropped", {}).get("N", "0")),
+        from_now=not waits or item.get("from_now") == _YES,
+        broke_off=broke_off,
+        queued=int(item.get("queued", {}).get("N", "0")),
+        dropped=int(item.get("dropped", {}).get("N", "0")),
+        holes=item.get("holes") == _YES,
     )
 
 

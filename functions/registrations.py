@@ -160,17 +160,24 @@ class RegistrationsTable:
             ":token": {"S": newcomer.token},
         }
         if is_last:
-            change += " REMOVE #start, queued, dropped, register_token, register_until_ms"
+            change += " REMOVE #start, from_now, queued, dropped, holes, register_token"
+            change += ", register_until_ms"
         else:
-            change += ", #start = if_not_exists(#start, :nothing)"
             change += ", queued = if_not_exists(queued, :none)"
-            values |= {":nothing": {"M": {}}, ":none": {"N": "0"}}
+            values[":none"] = {"N": "0"}
+        if not is_last and newcomer.start is None:
+            # What `$connect` has noted is not where this one began.
+            change += ", #start = :nothing, from_now = :yes"
+            values[":nothing"] = {"M": {}}
         update = {
             "TableName": self._table,
             "Key": newcomer.key,
             "UpdateExpression": change,
             "ConditionExpression": "register_token = :token",
-            "ExpressionAttributeNames": {"#resume": "resume", "#start": "start"},
+            "ExpressionAttributeNames": {
+                "#resume": "resume",
+                **({"#start": "start"} if "#start" in change else {}),
+            },
             "ExpressionAttributeValues": values,
         }
         items = (_item(feed, one, newcomer.exp_s) for feed, one in registrations.items())

@@ -3,7 +3,7 @@
     push: append ─► advance     subscribe, register: heads ─► read ─► head_condition
 
 Bounded by time: each batch has its `exp`, and what has expired counts as absent. A record that
-is larger than an item can be is not kept, so that a reader finds a hole.
+is larger than an item can be is not kept: a reader finds a hole, and what there is around it.
 """
 
 import time
@@ -14,14 +14,14 @@ from botocore.exceptions import ClientError
 
 from functions.dynamodb import store_errors
 from functions.logic.attempts import attempts
-from functions.ring_blobs import Piece, RingRecord, pieces, unpacked
+from functions.ring_blobs import Kept, Piece, RingRecord, pieces, unpacked
 from marketdata.errors import StoreUnavailable
 from marketdata.ring_items import HEAD, ID, Source, head_pk, ring_pk, ring_sk, topic_pk
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Head", "RingRecord", "RingTable"]
+__all__ = ["Head", "Kept", "RingRecord", "RingTable"]
 
 KNOWN_FOR_S = 60.0
 MAX_ROUNDS = 5
@@ -139,20 +139,19 @@ class RingTable:
         check = {"TableName": self._table, "Key": _head_key(source), **condition}
         return {"ConditionCheck": check}
 
-    def read(
-        self, source: Source, topic_id: str, first: int, next_: int, now_s: int
-    ) -> list[RingRecord] | None:
-        """The records of [first, next_) in their order; None when some may be missing.
+    def read(self, source: Source, topic_id: str, first: int, next_: int, now_s: int) -> Kept:
+        """The records of [first, next_) that there are, in their order.
 
         `first` 0 is the beginning of what there is. Needs `dynamodb:Query`.
         """
         if first >= next_:
-            return []
-        records = self._chained(source, topic_id, first, next_, now_s)
-        if records is None and topic_id != source.topic:
+            return Kept([], first, whole=True)
+        kept = self._chained(source, topic_id, first, next_, now_s)
+        if not kept.whole and topic_id != source.topic:
             # Until the keeper has written the id, the topic's name stood for it.
-            records = self._chained(source, source.topic, first, next_, now_s)
-        return records
+            named = self._chained(source, source.topic, first, next_, now_s)
+            return named if named.whole or not kept.records else kept
+        return kept
 
     def topic_id(self, topic: str) -> str:
         """The id of a topic's present life, remembered for a minute; its name when unknown.
@@ -173,14 +172,14 @@ class RingTable:
 
     def _chained(
         self, source: Source, topic_id: str, first: int, next_: int, now_s: int
-    ) -> list[RingRecord] | None:
+    ) -> Kept:
         pk = ring_pk(source, topic_id)
         begins = self._begin(pk, first)
-        records = chained(self._query(pk, begins, next_, now_s), first, next_)
-        if records is None and first and begins != ring_sk(0):
+        kept = chained(self._query(pk, begins, next_, now_s), first, next_)
+        if not kept.whole and first and begins != ring_sk(0):
             # Batches that were delivered again in other sizes may overlap.
-            records = chained(self._query(pk, ring_sk(0), next_, now_s), first, next_)
-        return records
+            kept = chained(self._query(pk, ring_sk(0), next_, now_s), first, next_)
+        return kept
 
     def _begin(self, pk: str, first: int) -> str:
         """The sort key of the last batch that begins at or below an offset."""
@@ -229,19 +228,20 @@ class RingTable:
         raise StoreUnavailable(f"{what} failed: transactions held it too long")
 
 
-def chained(found: Iterable[Piece], first: int, next_: int) -> list[RingRecord] | None:
-    """The records of [first, next_) of pieces that come in order; None for a hole."""
-    at = first
+def chained(found: Iterable[Piece], first: int, next_: int) -> Kept:
+    """What pieces, which come in order, have of [first, next_)."""
+    at = since = first
     records: list[RingRecord] = []
     for piece in found:
         if piece.next <= at:
             continue
         if piece.first > at and at:
-            return None
+            since = piece.first
         kept = unpacked(piece.blob)
         records += [record for record in kept if at <= record.offset < next_]
         at = piece.next
-    return records if at >= next_ else None
+    since = since if at >= next_ else next_
+    return Kept(records, since, whole=since == first)
 
 
 def _piece(item: Mapping[str, Any]) -> Piece:

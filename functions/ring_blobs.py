@@ -35,6 +35,19 @@ class Piece(NamedTuple):
     blob: bytes
 
 
+class Kept(NamedTuple):
+    """What the ring has of a stretch of a source; from `since` on nothing of it is missing."""
+
+    records: list[RingRecord]
+    since: int
+    whole: bool
+
+    @property
+    def tail(self) -> list[RingRecord]:
+        """The records behind the last hole."""
+        return [one for one in self.records if one.offset >= self.since]
+
+
 def pieces(first: int, next_: int, records: Sequence[RingRecord]) -> Iterator[Piece]:
     """A batch in as few pieces as it needs, together without a hole.
 

@@ -54,14 +54,17 @@ def understood(message: Register) -> Asked:
 def beginning(
     start: Mapping[Source, int],
     cursors: tuple[Cursor, ...] | None,
-    chains: Callable[[Cursor], bool],
+    chains: Callable[[Cursor], bool | None],
 ) -> Beginning:
-    """Where each source begins: behind its cursor, where the ring has all since (`chains`).
+    """Where each source begins: behind its cursor, where that is one of what the ring is of.
 
-    The others begin where they would without. Cursors of other sources do not matter.
+    `chains` says whether the ring has all since; None: the cursor is of something else, and its
+    source begins where it would without, as those do that have none. Cursors of other sources
+    do not matter.
     """
     if cursors is None:
         return Beginning(start, None)
-    usable = [cursor for cursor in cursors if cursor.source in start and chains(cursor)]
-    behind = {cursor.source: cursor.offset + 1 for cursor in usable}
-    return Beginning({**start, **behind}, behind.keys() == start.keys())
+    found = {one: chains(one) for one in cursors if one.source in start}
+    behind = {one.source: one.offset + 1 for one, whole in found.items() if whole is not None}
+    whole = {one.source for one, is_whole in found.items() if is_whole}
+    return Beginning({**start, **behind}, whole == start.keys())

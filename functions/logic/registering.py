@@ -3,8 +3,9 @@
 first:  welcome ─► `registered` ─► what the ring has since the connection began ─► commit
 again:  `registered` ─► commit: up to the cut the old filters count, from it on the new ones
 
-One `register` of a connection is worked on at a time. One that fails has changed nothing but
-how far the replay came, so that the next goes on from there.
+One `register` of a connection is worked on at a time. One whose message is refused has changed
+nothing. One that fails later may have begun in some of the sources, and keeps how far the
+replay came: the next goes on from there, and in no source is anything lost or sent twice.
 """
 
 import functools
@@ -19,7 +20,7 @@ from functions.logic.attempts import attempts
 from functions.logic.register_request import Asked, Beginning, beginning, understood
 from functions.logic.renewing import Renewal
 from functions.logic.replaying import Replay
-from functions.logic.seam import close_seam
+from functions.logic.seam import TOGETHER, close_seam
 from functions.newcomers import Busy, Newcomer
 from functions.registrations import Registration
 from marketdata import client_protocol
@@ -44,6 +45,7 @@ WELCOME_LIMIT_S = 8.0
 TURN_LIMIT_S = 8.0
 RUN_LIMIT_S = 25.0
 """No post begins later; less than the claim of a registration lasts."""
+TOO_FAST = "the topics moved on too fast to begin a registration between two updates"
 
 Heads = Mapping[Source, "Head"]
 
@@ -84,7 +86,7 @@ class Registering:
             newcomer, asked, existing, self.registrations, self.ring, self.ring_topics
         )
         if existing and newcomer.start is None:
-            self._again(renewal)
+            self._again(renewal, until_s)
         else:
             self._first(renewal, self._replay(newcomer, asked, until_s))
 
@@ -93,15 +95,15 @@ class Registering:
             self._replay_and_commit(renewal, replay)
         except TapedeckError:
             self.newcomers.break_off(
-                renewal.newcomer, replay.start, replay.queued, replay.dropped
+                renewal.newcomer,
+                replay.start,
+                queued=replay.queued,
+                dropped=replay.dropped,
+                holes=replay.holes,
             )
             raise
-        complaint = replay.complaint()
-        if complaint is not None:
-            text = client_protocol.error(complaint, self.clock_ms())
-            self.posts.post(replay.connection_id, text)
 
-    def _again(self, renewal: Renewal) -> None:
+    def _again(self, renewal: Renewal, until_s: float) -> None:
         try:
             if renewal.asked.cursors is not None:
                 raise client_error(
@@ -109,7 +111,7 @@ class Registering:
                 )
             sources = self._sources(renewal.feeds)
             self._confirm(renewal, self._beginning(renewal, sources))
-            self._commit_rest(renewal, sources)
+            self._commit_rest(renewal, sources, until_s)
         except TapedeckError:
             self.newcomers.give_up(renewal.newcomer)
             raise
@@ -149,6 +151,7 @@ class Registering:
             start=dict(newcomer.start or {}),
             queued=newcomer.queued,
             dropped=newcomer.dropped,
+            holes=newcomer.holes,
         )
 
     def _replay_and_commit(self, renewal: Renewal, replay: Replay) -> None:
@@ -158,39 +161,58 @@ class Registering:
         waiting = [at for at in sources if not renewal.has_begun(at)]
         replay.start.update({at: begins.start[at] for at in waiting})
         while waiting:
-            if time.monotonic() > replay.until_s:
-                raise StoreUnavailable("the topics moved on too fast to begin a registration")
+            _refuse_when_over(replay.until_s)
             # Each round at least one of them begins.
             commit = functools.partial(renewal.commit_some, tuple(waiting))
             close_seam(self.ring, waiting, replay.start, replay.take, commit)
             waiting = [at for at in waiting if at not in renewal.cuts]
-        self._commit_rest(renewal, [at for at in sources if at not in renewal.cuts])
+        self._complain(replay)
+        rest = [at for at in sources if at not in renewal.cuts]
+        self._commit_rest(renewal, rest, replay.until_s)
 
-    def _commit_rest(self, renewal: Renewal, sources: Sequence[Source]) -> None:
-        for _ in attempts():
+    def _complain(self, replay: Replay) -> None:
+        """QUEUE_FULL before the last commit: one that is not sent is sent by the next try."""
+        complaint = replay.complaint()
+        if complaint is None:
+            return
+        text = client_protocol.error(complaint, self.clock_ms())
+        _refuse_unless_sent("an error", self.posts.post(replay.connection_id, text))
+        replay.complained()
+
+    def _commit_rest(self, renewal: Renewal, sources: Sequence[Source], until_s: float) -> None:
+        """Begin where nothing is replayed: everywhere together, or one after the other."""
+        for _ in range(TOGETHER):
             if renewal.commit_rest(sources, self.ring.heads(sources)):
                 return
-        raise StoreUnavailable("the topics moved on too fast to replace a registration")
+        for source in sources:
+            for _ in attempts():
+                _refuse_when_over(until_s)
+                if renewal.commit_some((source,), self.ring.heads([source])):
+                    break
+        for _ in attempts():
+            _refuse_when_over(until_s)
+            rest = [at for at in sources if at not in renewal.cuts]
+            if renewal.commit_rest(rest, self.ring.heads(rest)):
+                return
+        raise StoreUnavailable(TOO_FAST)
 
     def _beginning(self, renewal: Renewal, sources: Sequence[Source]) -> Beginning:
         newcomer, cursors = renewal.newcomer, renewal.asked.cursors
         heads = self.ring.heads(sources)
         start = {at: heads[at].next if at in heads else 0 for at in sources}
         if newcomer.start is not None:
-            # What had no head when the client connected begins at its beginning.
-            since = dict.fromkeys(start, 0) if self.stage == WELCOME_STAGE else start
+            since = start if newcomer.from_now else dict.fromkeys(start, 0)
             start = {at: newcomer.start.get(at, since[at]) for at in sources}
         found = beginning(start, cursors, lambda cursor: self._chains(cursor, heads))
         # What broke off has been behind the cursors already.
         return Beginning(start, found.recovered) if newcomer.broke_off else found
 
-    def _chains(self, cursor: Cursor, heads: Heads) -> bool:
+    def _chains(self, cursor: Cursor, heads: Heads) -> bool | None:
         head = heads.get(cursor.source)
         if head is None or head.topic_id != cursor.topic_id or cursor.offset >= head.next:
-            return False
+            return None
         first, now_s = cursor.offset + 1, self.clock_ms() // 1000
-        since = self.ring.read(cursor.source, head.topic_id, first, head.next, now_s)
-        return since is not None
+        return self.ring.read(cursor.source, head.topic_id, first, head.next, now_s).whole
 
     def _confirm(self, renewal: Renewal, begins: Beginning) -> None:
         asked = renewal.asked
@@ -214,6 +236,11 @@ class Registering:
             if feed in self.ring_topics
             for partition in range(TOPICS[feed].partitions)
         ]
+
+
+def _refuse_when_over(until_s: float) -> None:
+    if time.monotonic() > until_s:
+        raise StoreUnavailable(TOO_FAST)
 
 
 def _refuse_unless_sent(what: str, outcome: Outcome) -> None:

@@ -2,6 +2,9 @@
 
 heads ─► one transaction {heads unchanged; cuts = heads} for all sources
              └─ refused ─► one for each source: those whose head stood are done, the others wait
+
+Each source has a cut of its own: whether they begin together or one after the other, nothing is
+lost in any, and nothing comes twice.
 """
 
 from collections.abc import Collection, Mapping

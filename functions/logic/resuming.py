@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from functions.gateway import Outcome
 from functions.logic.seam import close_seam
 from functions.logic.updates import Form, read_updates
+from functions.ring_blobs import Kept
 from functions.subscriptions import Subscriber, Terms
 from marketdata.client_protocol import INTERNAL, VALIDATION_ERROR, client_error
 from marketdata.connection_items import Feed
@@ -132,7 +133,8 @@ class Resuming:
         """Where it begins, now or behind the cursors that a client has given.
 
         When more than `most` updates were missed, or one source has no usable cursor, it is
-        not recovered; what can be had of the other sources comes all the same.
+        not recovered; what can be had of the other sources, and behind a hole, comes all the
+        same.
         """
         start = {at: heads[at].next if at in heads else 0 for at in wish.sources}
         if given is None:
@@ -140,10 +142,11 @@ class Resuming:
         behind, missed = dict(start), []
         usable = set()
         for cursor in given:
-            records = self._since(cursor, heads) if cursor.source in start else None
-            if records is not None:
-                missed += wish.texts(cursor.source, cursor.topic_id, records)
-                behind[cursor.source] = cursor.offset + 1
+            kept = self._since(cursor, heads) if cursor.source in start else None
+            if kept is not None:
+                missed += wish.texts(cursor.source, cursor.topic_id, kept.tail)
+                behind[cursor.source] = kept.since
+            if kept is not None and kept.whole:
                 usable.add(cursor.source)
         if len(missed) > self.most:
             return Beginning(start, self._cursors(start), recovered=False)
@@ -162,12 +165,11 @@ class Resuming:
         holes: list[Source] = []
         self._post(wish, begins.missed, until_s)
 
-        def replay(source: Source, records: "list[RingRecord] | None") -> None:
-            if records is None:
+        def replay(source: Source, kept: Kept) -> None:
+            if not kept.whole:
                 holes.append(source)
-                return
             topic_id = self.ring.topic_id(source.topic)
-            self._post(wish, wish.texts(source, topic_id, records), until_s)
+            self._post(wish, wish.texts(source, topic_id, kept.records), until_s)
 
         commit = Commit(self.ring, self.reserving, wish)
         close_seam(
@@ -182,7 +184,7 @@ class Resuming:
             named = ", ".join(f"{one.topic}:{one.partition}" for one in holes)
             raise client_error(INTERNAL, f"updates were lost while subscribing, of {named}")
 
-    def _since(self, cursor: Cursor, heads: Heads) -> "list[RingRecord] | None":
+    def _since(self, cursor: Cursor, heads: Heads) -> Kept | None:
         head = heads.get(cursor.source)
         if head is None or head.topic_id != cursor.topic_id or cursor.offset >= head.next:
             return None

@@ -12,13 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from functions.logic.attempts import ATTEMPTS, attempts
+from functions.ring_blobs import Kept
 from marketdata.errors import StoreUnavailable
 from marketdata.ring_items import Source
 
 if TYPE_CHECKING:
-    from functions.ring import Head, RingRecord, RingTable
+    from functions.ring import Head, RingTable
 
-Replay = Callable[[Source, "list[RingRecord] | None"], None]
+Replay = Callable[[Source, Kept], None]
 Commit = Callable[[Mapping[Source, "Head"]], bool]
 CommitOne = Callable[[Source, "Head | None"], bool]
 CatchUp = Callable[[Iterable[Source]], Mapping[Source, "Head"]]
@@ -38,8 +39,8 @@ def close_seam(
 ) -> "Mapping[Source, Head]":
     """Replay what came to the ring since `start`, then commit; returns the heads of the commit.
 
-    `replay(source, records)` posts records, in their order, and returns when they have been
-    answered; None says that the ring has not all of them. `commit(heads)` makes the
+    `replay(source, kept)` posts records, in their order, and returns when they have been
+    answered; it is told where the ring has not all of them. `commit(heads)` makes the
     transaction {heads unchanged; cuts = heads} and returns False when it was refused; a source
     that is not in `heads` has no HEAD, and that must be a condition too. A source that is not
     in `start` begins with whatever the ring has.
@@ -101,9 +102,7 @@ def _commit_one(commit_one: CommitOne, source: Source, heads: "Mapping[Source, H
     return commit_one(source, heads.get(source))
 
 
-def _since(
-    ring: "RingTable", source: Source, first: int, head: "Head"
-) -> "list[RingRecord] | None":
+def _since(ring: "RingTable", source: Source, first: int, head: "Head") -> Kept:
     if head.next < first:  # the topic was made anew
-        return None
+        return Kept([], head.next, whole=False)
     return ring.read(source, head.topic_id, first, head.next, int(time.time()))

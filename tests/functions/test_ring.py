@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.ring import Head, RingRecord, RingTable, chained
-from functions.ring_blobs import MAX_BLOB_BYTES, pieces, unpacked
+from functions.ring_blobs import MAX_BLOB_BYTES, Kept, pieces, unpacked
 from marketdata.ring_items import Source, topic_pk
 
 pytestmark = pytest.mark.services
@@ -23,8 +23,15 @@ def record(offset, value=b"{}"):
     return RingRecord(offset, b"binance:BTCUSDT", value, 7, {"time": "exchange"})
 
 
-def offsets(records):
-    return None if records is None else [one.offset for one in records]
+def offsets(kept):
+    """Of what is whole; None for what is not."""
+    return [one.offset for one in kept.records] if kept.whole else None
+
+
+def partly(kept):
+    """Of what is not whole: all that there is, and that behind the last hole."""
+    assert not kept.whole
+    return [one.offset for one in kept.records], [one.offset for one in kept.tail]
 
 
 @pytest.fixture
@@ -52,18 +59,18 @@ def test_what_was_appended_is_read_back_from_any_offset_to_any(ring, source):
                 continue
             found = ring.read(source, "life", first, end, NOW_S)
             assert offsets(found) == list(range(first, end))
-    assert ring.read(source, "life", 5, 6, NOW_S) == [record(5)]
+    assert ring.read(source, "life", 5, 6, NOW_S).records == [record(5)]
 
 
 def test_a_hole_what_has_expired_and_another_life_are_not_whole(ring, source):
     put(ring, source, 5, 9, exp_s=NOW_S)
     put(ring, source, 9, 12)
     put(ring, source, 14, 16)
-    assert ring.read(source, "life", 5, 12, NOW_S) is None
+    assert partly(ring.read(source, "life", 5, 12, NOW_S)) == ([9, 10, 11], [9, 10, 11])
     assert offsets(ring.read(source, "life", 9, 12, NOW_S)) == [9, 10, 11]
-    assert ring.read(source, "life", 10, 16, NOW_S) is None
-    assert ring.read(source, "life", 14, 17, NOW_S) is None
-    assert ring.read(source, "other", 9, 12, NOW_S) is None
+    assert partly(ring.read(source, "life", 10, 16, NOW_S)) == ([10, 11, 14, 15], [14, 15])
+    assert partly(ring.read(source, "life", 14, 17, NOW_S)) == ([14, 15], [])
+    assert partly(ring.read(source, "other", 9, 12, NOW_S)) == ([], [])
     assert offsets(ring.read(source, "life", 0, 12, NOW_S)) == [9, 10, 11]
 
 
@@ -113,14 +120,14 @@ def test_a_batch_of_megabytes_is_several_items_and_whole(ring, source):
     rng = random.Random(1)
     records = [record(n, rng.randbytes(100_000)) for n in range(6)]
     ring.append(source, "life", 0, 6, records, EXP_S)
-    assert ring.read(source, "life", 0, 6, NOW_S) == records
+    assert ring.read(source, "life", 0, 6, NOW_S).records == records
     assert offsets(ring.read(source, "life", 3, 5, NOW_S)) == [3, 4]
 
 
 def test_a_record_that_no_item_can_hold_is_a_hole(ring, source):
     large = record(2, random.Random(1).randbytes(MAX_BLOB_BYTES + 1))
     ring.append(source, "life", 0, 5, [record(0), record(1), large, record(4)], EXP_S)
-    assert ring.read(source, "life", 1, 5, NOW_S) is None
+    assert partly(ring.read(source, "life", 1, 5, NOW_S)) == ([1, 4], [4])
     assert offsets(ring.read(source, "life", 4, 5, NOW_S)) == [4]
 
 
@@ -146,4 +153,4 @@ def test_any_bytes_come_out_of_a_piece_as_they_went_in(values, skip):
     end = records[-1].offset + 2 if records else 9
     made = list(pieces(3, end, records))
     assert [one for piece in made for one in unpacked(piece.blob)] == records
-    assert chained(made, 3, end) == records
+    assert chained(made, 3, end) == Kept(records, 3, whole=True)

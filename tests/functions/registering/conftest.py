@@ -22,14 +22,14 @@ class Feed:
         self.next = itertools.count(1)
         self.sent = []
 
-    def event(self, kind="transfer", partition=0):
+    def event(self, kind="transfer", partition=0, *, has_expired=False):
         """One more event in a partition's ring; returns its id."""
         source = Source("events", partition)
         head = ring_table().heads([source]).get(source)
         offset = head.next if head else 0
         record = RingRecord(offset, b"stellar:events", value_of(kind, next(self.next)), 0, {})
-        now_s = int(time.time())
-        ring_table().append(source, "events", offset, offset + 1, [record], now_s + 60)
+        exp_s = int(time.time()) + (-1 if has_expired else 60)
+        ring_table().append(source, "events", offset, offset + 1, [record], exp_s)
         ring_table().advance(source, "events", offset + 1)
         self.sent.append((source, record))
         return json.loads(record.value)["id"]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from functions import newcomers, settings, welcome
-from functions.tables import newcomers_table
+from functions.tables import connections_table, newcomers_table, subscriptions_table
 
 pytestmark = pytest.mark.services
 
@@ -109,6 +109,45 @@ def test_beyond_the_queue_one_error_tells_how_many_were_dropped(
     assert last["dropped"] == 4
 
 
+def test_what_the_ring_still_has_comes_though_older_events_are_gone(functions, connect, feed):
+    """Nobody knows how many are gone: `dropped` is not there."""
+    client = connect()
+    feed.event(has_expired=True)
+    kept = [feed.event()]
+    feed.event(has_expired=True)
+    kept.append(feed.event())
+    client.register()
+    assert client.ids == kept
+    assert client.got[-1]["code"] == "QUEUE_FULL"
+    assert "dropped" not in client.got[-1]
+
+
+def test_an_event_that_no_message_can_hold_is_told_as_dropped(functions, connect, feed):
+    client = connect()
+    sent = [feed.event() for _ in range(3)]
+    functions.answers[client.id] = [200, 200, 200, 413]
+    client.register()
+    assert client.ids == [sent[0], sent[2]]
+    assert (client.got[-1]["code"], client.got[-1]["dropped"]) == ("QUEUE_FULL", 1)
+
+
+def test_that_the_queue_was_full_is_told_once_though_not_at_the_first_try(
+    functions, connect, feed, monkeypatch
+):
+    monkeypatch.setenv("MAX_QUEUE_SIZE", "1")
+    settings.settings.cache_clear()
+    client = connect()
+    kept = [feed.event() for _ in range(3)][:1]
+    # The welcome, the confirmation and the event pass, then it is throttled twice.
+    functions.answers[client.id] = [200, 200, 200, 429, 429]
+    client.register()
+    assert client.got[-1]["code"] == "INTERNAL"
+    client.register()
+    client.register()
+    told = [one for one in client.got if one.get("code") == "QUEUE_FULL"]
+    assert (client.ids, [one["dropped"] for one in told]) == (kept, [2])
+
+
 def test_a_replay_that_broke_off_goes_on_where_it_was(functions, connect, feed):
     client = connect()
     sent = [feed.event() for _ in range(4)]
@@ -120,3 +159,22 @@ def test_a_replay_that_broke_off_goes_on_where_it_was(functions, connect, feed):
     assert feed.pushed(client) == []
     client.register()
     assert client.ids == sent
+
+
+def test_who_subscribed_first_begins_now_in_each_feed_though_a_register_broke_off(
+    functions, connect, feed
+):
+    """The ring's older events are not for one that began by `subscribe,BTC-USD`."""
+    feed.event(partition=1)
+    client = connect()
+    subscriptions_table().reserve(connections_table().get("ws", client.id), {}, {})
+    feed.event()
+    functions.answers[client.id] = [200, 429, 429]  # the welcome passes
+    client.register(filters={"types": ["depth"]})
+    assert client.got[-1]["code"] == "INTERNAL"
+    feed.event()
+    client.register()
+    assert client.types[-1] == "registered"
+    assert feed.pushed(client) == []
+    newer = feed.event(partition=2)
+    assert (client.ids, feed.pushed(client)) == ([], [newer])

@@ -1,6 +1,7 @@
 """Further `register`s, other stages, cursors, and what is refused."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -8,7 +9,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from functions import settings
-from functions.tables import connections_table, registrations_table
+from functions.ring import RingTable
+from functions.tables import (
+    connections_table,
+    newcomers_table,
+    registrations_table,
+    subscriptions_table,
+)
 
 pytestmark = pytest.mark.services
 
@@ -76,6 +83,45 @@ def test_elsewhere_a_registration_begins_now_and_without_a_welcome(
     newer = feed.event()
     assert client.types == ["registered"]
     assert feed.pushed(client) == [newer]
+
+
+def test_all_feeds_are_registered_again_though_they_never_stand_still_together(
+    functions, connect, feed, monkeypatch
+):
+    """Each time that several heads are read, one of them has moved before the commit."""
+    client = connect()
+    client.register(filters={"types": ["payment"]})
+    read = RingTable.heads
+
+    def heads(ring, sources):
+        found = read(ring, asked := list(sources))
+        if len(asked) > 1:
+            feed.event("transfer")
+        return found
+
+    monkeypatch.setattr(RingTable, "heads", heads)
+    client.register(filters={"types": ["trade", "price_update", "candle", "depth"]})
+    monkeypatch.undo()
+    assert client.types == ["welcome", "registered", "registered"]
+    assert len(registrations_table().of_connection(client.id)) == 4
+    before = feed.pushed(client)
+    swaps = [feed.event("swap", partition) for partition in range(3)]
+    feed.event("transfer")
+    assert feed.pushed(client) == [*before, *swaps]
+
+
+def test_one_that_dies_between_two_commits_leaves_nothing_from_before_it_to_replay(
+    connect, feed
+):
+    """It had subscribed: what `$connect` noted is not where its registration began."""
+    feed.event()
+    client = connect()
+    subscriptions_table().reserve(connections_table().get("ws", client.id), {}, {})
+    died = newcomers_table().begin("ws", client.id, "died", 1)
+    assert died.start is None
+    assert registrations_table().commit(died, {}, [], resume=False, is_last=False)
+    found = newcomers_table().begin("ws", client.id, "next", time.time_ns() // 10**6)
+    assert (found.start, found.from_now, found.broke_off) == ({}, True, True)
 
 
 def test_without_a_ring_everything_from_now_on_is_pushed(functions, connect, feed, monkeypatch):

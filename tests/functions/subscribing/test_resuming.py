@@ -78,6 +78,15 @@ def test_what_cannot_be_recovered_is_said_and_it_begins_now(new_client, feed, ca
     assert list(client.items(NAME)) == ["ticks"]
 
 
+def test_behind_a_hole_everything_comes_and_the_place_is_behind_it(client, feed):
+    [given, _] = feed.put(SOURCE, KEY, tick(1), tick(2))
+    [lost] = feed.put(SOURCE, KEY, tick(3), keep=False)
+    kept = feed.put(SOURCE, KEY, tick(4), tick(5))
+    told = client.subscribe(NAME, resume=True, from_=(given,))
+    assert (told["recovered"], told["cursors"]) == (False, [lost])
+    assert updates(client) == [(4, kept[0]), (5, kept[1])]
+
+
 def test_a_topic_that_is_not_in_the_ring_is_never_recovered_but_served(client, feed):
     told = client.subscribe(NAME, rate="all", from_=())
     assert told["recovered"] is False
