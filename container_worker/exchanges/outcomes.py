@@ -20,11 +20,13 @@ class BookState(msgspec.Struct, frozen=True, gc=False):
     """A whole book, or one side of it, that came on the socket for the unit of `type`.
 
     `clock` says whose time its `E` is (rule 10). `u` is 0 where the exchange has no id.
+    `resets`: the exchange says that it counts anew from here.
     """
 
     type: str
     clock: Clock
     message: DepthSnapshot
+    resets: bool = False
 
 
 class BookDelta(msgspec.Struct, frozen=True, gc=False):

@@ -77,6 +77,12 @@ def test_a_wrapped_book_keeps_orders_and_shares_as_sent_and_is_numbered() -> Non
     )
 
 
+def test_field_seven_says_that_the_numbers_begin_anew() -> None:
+    for frame, resets in ((wrapped(), False), (wrapped(f7=0), False), (wrapped(f7=1), True)):
+        [state] = decode.decode_channel(frame, RECEIVED_NS)
+        assert state.resets is resets
+
+
 def test_on_the_flat_wire_a_wrapped_book_is_read_and_not_numbered() -> None:
     assert one(wrapped()).message.u == 0
 

@@ -236,4 +236,5 @@ def test_a_wrapped_book_of_the_package_is_read_with_all_its_fields(
         sequence_number=sequence,
         order_book_id=book_id,
         board=3,
+        switch_reset=True,
     )

@@ -42,7 +42,7 @@ class OrderBookMessage(msgspec.Struct, frozen=True):
     `levels` are `(price, lots, value)` of a `BUY|…` or `SELL|…` body, and `(price, orders,
     shares)` of a `#O|…` one: the exchange's own numbers, in its order. The timestamps are
     fields 5 and 9 as sent (0 or empty where there is none), the numbers are 0 where the layout
-    has none.
+    has none. `switch_reset` is field 7: that the sequence numbers begin anew, by its name.
     """
 
     ticker: str
@@ -53,6 +53,7 @@ class OrderBookMessage(msgspec.Struct, frozen=True):
     sequence_number: int = 0
     order_book_id: int = 0
     board: int = 0
+    switch_reset: bool = False
 
 
 class _Moment(NamedTuple):
@@ -147,6 +148,7 @@ def _order_book(fields: list[Field]) -> OrderBookMessage:
         sequence_number=seen.sequence_number,
         order_book_id=seen.order_book_id,
         board=seen.board,
+        switch_reset=bool(seen.switch_reset),
     )
 
 
@@ -189,7 +191,8 @@ def _state(message: OrderBookMessage, number: int, received_ns: int) -> BookStat
         x=EXCHANGE,
         side="b" if is_bids else "a",
     )
-    return BookState(topics.DEPTH_SNAPSHOTS, moment.clock, snapshot)
+    resets = message.switch_reset
+    return BookState(topics.DEPTH_SNAPSHOTS, moment.clock, snapshot, resets=resets)
 
 
 def _event_time(message: OrderBookMessage, received_ms: int) -> _Moment:

@@ -57,6 +57,7 @@ class OrderBook(msgspec.Struct, frozen=True):
     sequence_number: int = 0
     order_book_id: int = 0
     datetime: int | str = 0
+    switch_reset: int = 0
     board: int = 0
     itch_incoming_time: int | str = 0
 
@@ -107,6 +108,7 @@ def read_order_book(fields: Iterable[Field]) -> OrderBook:
         sequence_number=numbers.get(3, 0),
         order_book_id=numbers.get(4, 0),
         datetime=numbers.get(5, 0) or _text(texts, 5),
+        switch_reset=numbers.get(7, 0),
         board=numbers.get(8, 0),
         itch_incoming_time=numbers.get(9, 0) or _text(texts, 9),
     )
