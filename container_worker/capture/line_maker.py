@@ -25,7 +25,7 @@ from container_worker.capture.timing import Timing
 from container_worker.capture.unit import Unit, make_sync
 from container_worker.capture.watch import Watch
 from container_worker.capture.weight_budget import WeightBudget
-from container_worker.exchanges.adapter import Channel, Get, Socket
+from container_worker.exchanges.adapter import NOBODY, Channel, Get, Socket
 from container_worker.exchanges.outcomes import Outcome
 from container_worker.exchanges.polling import Polling
 from marketdata import codec
@@ -112,22 +112,27 @@ class LineMaker:
 
     def _opener(self, line: Line) -> Callable[[], AnyLink]:
         if self._adapter.socket is not None:
-            return partial(self._link, line, self._adapter.socket)
+            return partial(self._link, line, self._adapter.socket, [])
         if self._adapter.polling is not None:
             return self._pollers(line, self._adapter.polling).open
         raise AssertionError(f"{self._adapter.name} can neither be listened to nor asked")
 
-    def _link(self, line: Line, wire: Socket) -> AnyLink:
-        return Link(
+    def _link(self, line: Line, wire: Socket, links: list[Link]) -> AnyLink:
+        """The next of the line's `links`: one that is there may be about to lose its token."""
+        links[:] = [one for one in links if not one.is_gone]
+        ending = links[-1].ending if links else NOBODY
+        link = Link(
             self._adapter,
             wire,
             wire.url(self._reach.endpoints.ws),
             list(line.units),
-            open_session=partial(self._reach.session, self._requests.get),
+            open_session=partial(self._reach.session, self._requests.get, ending),
             feed=line.feed,
             changed=self._wake,
             timing=self._around.timing,
         )
+        links.append(link)
+        return link
 
     def _pollers(self, line: Line, polling: Polling) -> Pollers:
         query = self._reach.query

@@ -19,7 +19,7 @@ from container_worker.capture.line import Source
 from container_worker.capture.read_ahead import ReadAhead
 from container_worker.capture.timing import Timing
 from container_worker.capture.upgrade import open_socket
-from container_worker.exchanges.adapter import Adapter, Channel, Session, Socket
+from container_worker.exchanges.adapter import NOBODY, Adapter, Channel, Session, Socket
 from marketdata.errors import ExchangeError, ExchangeUnavailable, TapedeckError
 from marketdata.messages import Cause
 
@@ -90,7 +90,7 @@ class Link(threading.Thread):
         self._wire, self._url = wire, url
         self._channels = channels
         self._open_session = open_session
-        self._session = Session()
+        self._session = NOBODY
         self._feed = feed
         self._changed = changed
         self._timing = timing
@@ -100,6 +100,12 @@ class Link(threading.Thread):
         self._next_send_s = self._next_ping_s = self._heard_s = 0.0
         self._closing = False
         self._refusal: str | None = None
+
+    @property
+    def ending(self) -> Session:
+        """Its session, once that is about to run out; nobody's before."""
+        is_over = self.ends_s is not None and time.monotonic() > self.ends_s
+        return self._session if is_over else NOBODY
 
     def close(self, cause: Cause | None = None) -> None:
         """Ends the socket soon; the thread does it."""

@@ -12,6 +12,8 @@ from container_worker.exchanges import REGISTRY
 from container_worker.exchanges.adapter import NOBODY, Adapter, Endpoints, Get, Session
 from container_worker.exchanges.polling import Query
 from container_worker.token_source import TokenManager
+from marketdata.errors import BadCredential
+from marketdata.times import iso_ms
 
 
 def _no_token() -> str:
@@ -32,15 +34,23 @@ class Reach:
     poll_s: float = 5.0
     wire: str = ""
 
-    def session(self, get: Get) -> Session:
-        """Who listens, for one connection.
+    def session(self, get: Get, ending: Session = NOBODY) -> Session:
+        """Who listens, for one connection; `ending` is the session that it is to outlive.
 
         Raises:
-            ExchangeError: the token is missing, has run out or is refused, or nobody answers.
+            ExchangeError: the token is missing, has run out, is refused or still that of
+                `ending`, or nobody answers.
         """
-        if self.adapter.open_session is None:
+        adapter = self.adapter
+        if adapter.open_session is None:
             return NOBODY
-        return self.adapter.open_session(self.token(), get, int(time.time()))
+        token = self.token()
+        if ending.expires_s is not None and token == ending.token:
+            ends = iso_ms(ending.expires_s * 1000)
+            raise BadCredential(
+                f"the token for {adapter.name} runs out at {ends}: {adapter.renewal}"
+            )
+        return adapter.open_session(token, get, int(time.time()))
 
 
 def reach_all(settings: ExchangeSettings) -> dict[str, Reach]:

@@ -20,6 +20,8 @@ class Timing:
     """How often a book whose losses do not show is stated anew and compared."""
     expiry: float = 120.0
     """How long before a session runs out another one is opened."""
+    credential: float = 10.0
+    """The least pause after a token that is of no use: somebody has to put a new one."""
     life_margin: float = 600.0
     """How long before the exchange's own limit a connection is replaced."""
     overlap_least: float = 1.0

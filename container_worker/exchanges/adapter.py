@@ -172,9 +172,10 @@ class Adapter:
     `unauthorized` that for 401 where there is something to say.
     `used_weight` reads the spent budget from the headers of an answer (lower-case names),
     where the exchange tells it. `open_session` makes a session from a token, requests and the
-    Unix time, and raises ExchangeError; None where nobody asks who listens. Without a list of
-    instruments `instrument` says what a ticker is, or None for what cannot be one. `variants`
-    are the same exchange by another wire format, by the name of the setting's value.
+    Unix time, and raises ExchangeError; None where nobody asks who listens. `renewal` says
+    where a new token goes. Without a list of instruments `instrument` says what a ticker is, or
+    None for what cannot be one. `variants` are the same exchange by another wire format, by the
+    name of the setting's value.
     """
 
     name: str
@@ -191,6 +192,7 @@ class Adapter:
     candles: RestCandles | None = None
     used_weight: Callable[[Mapping[str, str]], int | None] = _no_weight
     open_session: Callable[[str, Get, int], Session] | None = None
+    renewal: str = ""
     variants: Mapping[str, "Adapter"] = field(default_factory=dict)
 
     @property

@@ -29,6 +29,7 @@ FAST = Timing(
     room=0.5,
     watermark=1.0,
     restricted=1.0,
+    credential=0.3,
     backoff_base=0.1,
     backoff_cap=0.5,
     drain=6.0,

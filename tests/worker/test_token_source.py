@@ -7,12 +7,23 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from container_worker.exchange_settings import StockbitSettings
+from container_worker.capture.reach import reach_all
+from container_worker.exchange_settings import (
+    ExchangeSettings,
+    StellarSettings,
+    StockbitSettings,
+)
+from container_worker.exchanges import REGISTRY
+from container_worker.exchanges.adapter import Endpoints
 from container_worker.token_source import TokenManager
 from marketdata.errors import BadCredential
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJkYXRhIjp7InVpZCI6NDgyNjQ1N319."
 OTHER = "eyJhbGciOiJub25lIn0.eyJkYXRhIjp7InVpZCI6MX19."
+
+
+def give_key(_request):
+    return b'{"data":{"key":"k"}}'
 
 
 @pytest.fixture
@@ -73,6 +84,18 @@ def test_a_secret_is_asked_for_once_and_again_after_renew(secrets) -> None:
     assert manager.token() == TOKEN
     manager.renew()
     assert manager.token() == OTHER
+
+
+def test_each_session_asks_for_the_secret_anew(secrets) -> None:
+    settings = ExchangeSettings(
+        endpoints=dict.fromkeys(REGISTRY, Endpoints("", "")),
+        stockbit=StockbitSettings(token_secret="stockbit"),
+        stellar=StellarSettings(),
+    )
+    reach = reach_all(settings)["stockbit"]
+    assert reach.session(give_key).token == TOKEN
+    secrets(SecretString=OTHER)
+    assert reach.session(give_key).token == OTHER
 
 
 def test_a_secret_may_be_binary_and_named_by_its_arn(secrets) -> None:

@@ -21,6 +21,7 @@ _FLAT = Adapter(
     ),
     instrument=decode.instrument,
     open_session=subscribe.open_session,
+    renewal=subscribe.RENEWAL,
 )
 CHANNEL = Adapter(
     name="stockbit",
@@ -39,6 +40,7 @@ CHANNEL = Adapter(
     ),
     instrument=decode.instrument,
     open_session=subscribe.open_session,
+    renewal=subscribe.RENEWAL,
 )
 ADAPTER = replace(_FLAT, variants={"flat": _FLAT, "channel": CHANNEL})
 """The flat wire; `STOCKBIT_WIRE` chooses among the variants."""

@@ -58,7 +58,7 @@ RESTRICTED = (
     "such as ap-southeast-3 (Jakarta), or set STOCKBIT_WS_URL and STOCKBIT_REST_URL"
 )
 
-_WHERE = (
+RENEWAL = (
     "put a new one into STOCKBIT_TOKEN, the file that STOCKBIT_TOKEN_FILE names or the secret "
     "that STOCKBIT_TOKEN_SECRET names"
 )
@@ -174,7 +174,7 @@ def open_session(token: str, get: Get, now_s: int) -> Session:
         answer = _key_answer.decode(get(request))
     except BadCredential as error:
         raise BadCredential(
-            f"Stockbit does not accept the token (HTTP 401): {_WHERE}"
+            f"Stockbit does not accept the token (HTTP 401): {RENEWAL}"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExchangeUnavailable(f"Stockbit's trading key is unreadable: {error}") from error
@@ -209,4 +209,4 @@ def _base64url(text: str) -> bytes:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise BadCredential(f"{what}: {_WHERE}")
+    raise BadCredential(f"{what}: {RENEWAL}")

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from local.exchanges.connection import Connection
+from local.exchanges.connection import Connection, ConnectionLimits
 from local.exchanges.frames import BINARY, Frame, websocket_frame
-from local.exchanges.stockbit.credentials import trading_key, user_of
+from local.exchanges.stockbit.credentials import Holder, holder_of, trading_key
 from local.exchanges.stockbit.messages import error, pong
 from local.exchanges.stockbit.requests import Layout, Request, read_request
 from marketdata.errors import DecodeError
@@ -66,6 +66,8 @@ class StockbitConnection(Connection):
         self._open_books = open_books
         self._headers = headers
         self._layout: Layout = "flat"
+        self._token_expires_s: int | None = None
+        self._ending: asyncio.TimerHandle | None = None
 
     @property
     def mode(self) -> Layout:
@@ -77,8 +79,17 @@ class StockbitConnection(Connection):
         return self._venue.content(frame, self._layout)
 
     def described(self) -> dict[str, Any]:
-        """The layout and the headers of the upgrade that Stockbit's own clients send."""
-        return {"layout": self._layout, **self._headers}
+        """The layout, when the token ends, and the headers that Stockbit's own clients send."""
+        told = {"layout": self._layout, "token_expires_s": self._token_expires_s}
+        return told | self._headers
+
+    async def serve(self, limits: ConnectionLimits, changed: Callable[[], None]) -> None:
+        """As all connections; it ends with the token."""
+        try:
+            await super().serve(limits, changed)
+        finally:
+            if self._ending is not None:
+                self._ending.cancel()
 
     async def take(self, message: WSMessage) -> None:
         """A ping, a frame that says who asks, or one with tickers."""
@@ -90,15 +101,25 @@ class StockbitConnection(Connection):
         if request.is_ping:
             self._say(pong())
             return
-        if not _is_known(request):
+        holder = _holder(request)
+        if holder is None:
             self._say(error(UNAUTHENTICATED, "unauthenticated: invalid key or access token"))
             self.close(1008, "unauthenticated")
             return
         self._layout = request.layout
+        self._end_with(holder)
         if request.tickers is not None:
             wanted = [ticker for ticker in request.tickers if ticker in self._venue.tickers]
             self.streams = {stream_of(ticker) for ticker in wanted}
             self._open_books(wanted, self.number)
+
+    def _end_with(self, holder: Holder) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+        self._token_expires_s = holder.expires_s
+        left_s = holder.expires_s - time.time()
+        loop = asyncio.get_running_loop()
+        self._ending = loop.call_later(left_s, self.close, 1008, "the access token expired")
 
     def _say(self, payload: bytes) -> None:
         self.send(websocket_frame(payload, BINARY))
@@ -111,6 +132,8 @@ def _read(message: WSMessage) -> Request:
     return read_request(message.data)
 
 
-def _is_known(request: Request) -> bool:
-    user_id = user_of(request.token, int(time.time()))
-    return user_id == request.user_id and request.key == trading_key(request.token)
+def _holder(request: Request) -> Holder | None:
+    holder = holder_of(request.token, time.time())
+    if holder is None or holder.user_id != request.user_id:
+        return None
+    return holder if request.key == trading_key(request.token) else None

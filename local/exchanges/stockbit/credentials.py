@@ -8,12 +8,20 @@ The tokens are unsigned: they open the simulator and nothing else.
 import base64
 import binascii
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
 USER_ID = 4_826_457
 _HEADER = {"alg": "none", "typ": "JWT"}
 _KEY_BYTES = 24
+
+
+class Holder(NamedTuple):
+    """Whose a token is, and until when it is good (Unix time)."""
+
+    user_id: str
+    expires_s: int
 
 
 class _Data(msgspec.Struct):
@@ -36,8 +44,8 @@ def demo_token(now_s: int, life_s: int = 365 * 86_400) -> str:
     return f"{_encoded(_HEADER)}.{_encoded(payload)}."
 
 
-def user_of(token: str, now_s: int) -> str | None:
-    """The user id of a token that has not expired; None for anything else."""
+def holder_of(token: str, now_s: float) -> Holder | None:
+    """Of a token that has not expired; None for anything else."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -47,7 +55,7 @@ def user_of(token: str, now_s: int) -> str | None:
         claims = msgspec.json.decode(raw, type=_Claims)
     except (binascii.Error, ValueError):
         return None
-    return str(claims.data.uid) if claims.exp > now_s else None
+    return Holder(str(claims.data.uid), claims.exp) if claims.exp > now_s else None
 
 
 def trading_key(token: str) -> str:

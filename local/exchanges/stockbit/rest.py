@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from local.exchanges.fault_plan import FaultPlan
-from local.exchanges.stockbit.credentials import trading_key, user_of
+from local.exchanges.stockbit.credentials import holder_of, trading_key
 
 _TEXTS = {
     401: "Unauthorized",
@@ -46,7 +46,7 @@ class RestApi:
         if fault:
             return refusal(fault.status, fault.retry_after_s)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or user_of(token.strip(), now_ms // 1000) is None:
+        if scheme.lower() != "bearer" or holder_of(token.strip(), now_ms / 1000) is None:
             return refusal(401)
         key = trading_key(token.strip())
         return _json({"message": "Successfully get websocket key", "data": {"key": key}})
