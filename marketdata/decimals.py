@@ -8,6 +8,8 @@ from marketdata.errors import DecodeError
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
 _MAX_EXPONENT = 64
+MAX_DIGITS = 128
+"""The longest number, in characters: no market needs it, and Python itself ends at 4,300."""
 
 
 def plain(text: str) -> str:
@@ -16,8 +18,11 @@ def plain(text: str) -> str:
     The result is also a JSON number.
 
     Raises:
-        DecodeError: not a decimal number, not finite, or an absurd exponent.
+        DecodeError: not a decimal number, not finite, an absurd exponent, or more than
+            `MAX_DIGITS`.
     """
+    if len(text) > MAX_DIGITS:
+        raise DecodeError(f"a number of {len(text)} characters; {MAX_DIGITS} are the most")
     if _PLAIN.fullmatch(text):
         return text
     if not _NUMBER.fullmatch(text):
@@ -28,7 +33,10 @@ def plain(text: str) -> str:
         raise DecodeError(f"{text[:40]!r} is not a decimal number") from None
     if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
         raise DecodeError(f"{text[:40]!r} is not a usable decimal number")
-    return f"{number:f}"
+    written = f"{number:f}"
+    if len(written) > MAX_DIGITS:
+        raise DecodeError(f"{text[:40]!r} is not a usable decimal number")
+    return written
 
 
 def product(left: str, right: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.decimals import is_zero, plain, product
+from marketdata.decimals import MAX_DIGITS, is_zero, plain, product
 from marketdata.errors import DecodeError
 
 plain_texts = st.builds(
@@ -53,6 +53,7 @@ def test_exponents_are_written_out(given_text: str, written_out: str) -> None:
 BAD = [
     *("", "NaN", "Infinity", "1,5", "0x10", "1e99999999", "--1"),
     *("1_000", " 1", "1 ", "\u0661", ".", "1e", "e5", "+", "1e+"),
+    *("1" * (MAX_DIGITS + 1), "0." + "1" * MAX_DIGITS, "1." + "1" * 90 + "e-60"),
 ]
 
 

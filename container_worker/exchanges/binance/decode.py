@@ -36,7 +36,8 @@ Outcomes = tuple[Outcome, ...]
 _LATEST_MS = 10**14
 _MINUTE_MS = 60_000
 _PREFIX = b'{"stream":"'
-_LEVEL = rb'\["[0-9]++\.[0-9]++","[0-9]++\.[0-9]++"\],?'
+_NUMBER = rb"[0-9]{1,40}+\.[0-9]{1,40}+"
+_LEVEL = rb'\["%b","%b"\],?' % (_NUMBER, _NUMBER)
 _PLAIN_LEVELS = re.compile(
     rb'(?:,"b":|,"bids":)\[(?:%b)*+\],(?:"a":|"asks":)\[(?:%b)*+\]\}' % (_LEVEL, _LEVEL)
 )

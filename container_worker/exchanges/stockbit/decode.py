@@ -31,7 +31,7 @@ SIDES = {"BUY": "BUY", "BID": "BUY", "SELL": "SELL", "OFFER": "SELL"}
 Side = Literal["BUY", "SELL"]
 Outcomes = tuple[Outcome, ...]
 
-_NUMBER = r"(?:0|[1-9][0-9]*+)"
+_NUMBER = r"(?:0|[1-9][0-9]{0,39}+)"
 _PLAIN_LEVELS = re.compile(rf"(?:{_NUMBER};{_NUMBER};{_NUMBER}(?:\||$))*+")
 """Levels as Stockbit prints them; what does not match is looked at number by number."""
 
