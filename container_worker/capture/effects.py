@@ -41,7 +41,7 @@ class Effects:
         lost: Callable[[Channel, Gap], None],
     ) -> None:
         self.gaps = 0
-        self._exchange = exchange
+        self.exchange = exchange
         self._outlet = outlet
         self._rejects = rejects
         self._sources = sources
@@ -76,7 +76,7 @@ class Effects:
         log.event(
             event,
             level="warning",
-            exchange=self._exchange,
+            exchange=self.exchange,
             ticker=unit.channel.ticker,
             type=unit.channel.type,
             **more,
@@ -107,7 +107,7 @@ class Effects:
 
     def _restate(self, unit: Unit) -> None:
         source, channel = self.source_of(unit), unit.channel
-        if source is None:
+        if source is None or unit.is_refused:
             return
         if unit.asked_ns != unit.watch.arrived_ns:
             unit.asked, unit.asked_ns = 0, unit.watch.arrived_ns

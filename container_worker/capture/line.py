@@ -16,9 +16,11 @@ from container_worker.capture.handover import Handover
 from container_worker.capture.hole import Deliver, Events
 from container_worker.capture.outlet import Outlet
 from container_worker.capture.overlap import Overlap
+from container_worker.capture.refused_units import RefusedUnits
 from container_worker.capture.rejects import Rejects
 from container_worker.capture.rounds import Rounds
 from container_worker.capture.source import Source, Sources
+from container_worker.capture.tidings import SILENT, Tidings
 from container_worker.capture.trade_sync import TradeSync
 from container_worker.capture.unit import Unit
 from container_worker.capture.watermarks import LineClock
@@ -41,15 +43,13 @@ from container_worker.exchanges.outcomes import (
 from container_worker.exchanges.polling import Page
 from marketdata import codec, topics
 from marketdata.errors import DecodeError
-from marketdata.messages import Cause, DepthUpdate, Gap
+from marketdata.messages import Cause, DepthUpdate
 
 __all__ = ["Line", "Source"]
 
 Decode = Callable[[bytes, int], Sequence[Outcome]]
 Fetcher = Callable[[str, Callable[[RestBook], None]], None]
 Recoverer = Callable[[Channel, int, int, Deliver], None]
-
-Lost = Callable[[Channel, Gap], None]
 
 _NS_PER_MS = 1_000_000
 _TYPES = {
@@ -58,10 +58,6 @@ _TYPES = {
     TickerState: topics.TICKER,
 }
 _OF_A_TICKER = (Trade, CandleState, TickerState)
-
-
-def _nobody_cares(_channel: Channel, _gap: Gap) -> None:
-    """For a line whose gaps are told by their records alone."""
 
 
 class Line:
@@ -81,7 +77,7 @@ class Line:
         fetch: Fetcher | None = None,
         recover: Recoverer | None = None,
         audit_s: float = 1800.0,
-        lost: Lost = _nobody_cares,
+        tidings: Tidings = SILENT,
     ) -> None:
         self.exchange = exchange
         self.units = {unit.channel: unit for unit in units}
@@ -101,18 +97,24 @@ class Line:
             self._sources,
             fetch=self._fetch_book,
             recover=self._recover_events,
-            lost=lost,
+            lost=tidings.lost,
         )
         self._run = self._effects.run
         self._handover = Handover(
             self.units.values(), self._sources, self._effects, outlet.waited_lately
         )
-        self._rounds = Rounds(exchange, self._effects, outlet, self._clock, audit_s)
+        self._refused = RefusedUnits(self.units, tidings.refused)
+        self._rounds = Rounds(self._effects, outlet, self._clock, self._refused, audit_s)
 
     @property
     def gaps(self) -> int:
         """How many gap records were written."""
         return self._effects.gaps
+
+    @property
+    def wanted(self) -> list[Channel]:
+        """What a new socket asks for."""
+        return [channel for channel, unit in self.units.items() if not unit.is_refused]
 
     def cursor(self) -> str | None:
         """Up to where a chain's events are written; None where there are none."""
@@ -190,7 +192,7 @@ class Line:
     def may_part(self, now_s: float) -> bool:
         """Whether the older of two sockets may close."""
         with self._lock:
-            settled = all(unit.sync.settled for unit in self.units.values())
+            settled = all(one.is_refused or one.sync.settled for one in self.units.values())
             return self._overlap is None or self._overlap.is_done(now_s, settled=settled)
 
     def part(self) -> None:
@@ -225,7 +227,7 @@ class Line:
         elif isinstance(outcome, Accepted):
             source.accepted(outcome.names)
         elif isinstance(outcome, Refused):
-            source.refused(outcome.text)
+            self._refused.refuse(outcome, source)
         elif isinstance(outcome, Leaving):
             source.leaving()
         elif isinstance(outcome, Unknown):
@@ -243,6 +245,8 @@ class Line:
             self._rejects.put(codec.encode(event), "nobody asked for this", received_ns)
             return
         source.data_ns = received_ns
+        if unit.is_refused:
+            self._refused.came(unit, source)
         if self._overlap is not None:
             self._overlap.delivered(channel, by_new=source is self._sources.new)
         received_ms = received_ns // _NS_PER_MS

@@ -21,6 +21,7 @@ from container_worker.capture.poller import Pollers
 from container_worker.capture.reach import Reach
 from container_worker.capture.rejects import Rejects
 from container_worker.capture.snapshots import Deliver as DeliverBook
+from container_worker.capture.tidings import Tidings
 from container_worker.capture.timing import Timing
 from container_worker.capture.unit import Unit, make_sync
 from container_worker.capture.watch import Watch
@@ -29,6 +30,7 @@ from container_worker.exchanges.adapter import NOBODY, Channel, Get, Socket
 from container_worker.exchanges.outcomes import Outcome
 from container_worker.exchanges.polling import Polling
 from marketdata import codec
+from marketdata.errors import ExchangeError
 from marketdata.instruments import Instrument
 from marketdata.topics import CANDLE_UPDATES, MINUTE_MS, TRADES
 
@@ -107,8 +109,17 @@ class LineMaker:
             fetch=requests.snapshot,
             recover=requests.recover,
             audit_s=around.timing.audit,
-            lost=partial(around.lost, adapter.name),
+            tidings=Tidings(partial(around.lost, adapter.name), self._tell_refusal),
         )
+
+    def _tell_refusal(self, channels: Sequence[Channel], text: str) -> None:
+        name, tickers = self._adapter.name, sorted({channel.ticker for channel in channels})
+        types = ", ".join(sorted({channel.type for channel in channels}))
+        error = ExchangeError(
+            f"{name} refuses {', '.join(tickers)} ({types}): {text}. Take it out of the "
+            "streams if it is not traded there any more; it is asked for again every hour"
+        )
+        self._around.report(name, error, tickers)
 
     def _opener(self, line: Line) -> Callable[[], AnyLink]:
         if self._adapter.socket is not None:
@@ -125,7 +136,7 @@ class LineMaker:
             self._adapter,
             wire,
             wire.url(self._reach.endpoints.ws),
-            list(line.units),
+            line.wanted,
             open_session=partial(self._reach.session, self._requests.get, ending),
             feed=line.feed,
             changed=self._wake,

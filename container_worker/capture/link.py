@@ -122,6 +122,23 @@ class Link(threading.Thread):
         """See `Source`."""
         self._refusal = text
 
+    def forget(self, channels: Sequence[Channel]) -> None:
+        """See `Source`: a request that asked for several is refused whole."""
+        self._channels = [one for one in self._channels if one not in channels]
+        messages = self._wire.subscriptions(self._channels, self._session)
+        self._awaited &= {name for message in messages for name in message.awaits}
+        if self._limits.streams_per_request > 1:
+            again = [one.payload for one in messages if one.awaits & self._awaited]
+            self._to_send.extend(again)
+        self._look_at_acceptance()
+
+    def ask(self, channel: Channel) -> None:
+        """See `Source`."""
+        self._channels = [*self._channels, channel]
+        if len(self._to_send) < _MOST_WAITING:
+            messages = self._wire.subscriptions([channel], self._session)
+            self._to_send.extend(message.payload for message in messages)
+
     def leaving(self) -> None:
         """See `Source`."""
         self.is_leaving = True

@@ -107,6 +107,12 @@ class Poller(threading.Thread):
     def refused(self, text: str) -> None:
         """See `Source`: a refusal is an error of the answer here."""
 
+    def forget(self, channels: Sequence[Channel]) -> None:
+        """See `Source`: there is one channel, and it is what is asked for."""
+
+    def ask(self, channel: Channel) -> None:
+        """See `forget`."""
+
     def leaving(self) -> None:
         """See `Source`: there is no connection that could end."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from container_worker.capture.effects import Effects
 from container_worker.capture.emissions import Write
 from container_worker.capture.outlet import Outlet
+from container_worker.capture.refused_units import RefusedUnits
 from container_worker.capture.unit import Unit
 from container_worker.capture.watch import Alarm
 from container_worker.capture.watermarks import LineClock
@@ -18,29 +19,34 @@ class Rounds:
 
     def __init__(
         self,
-        exchange: str,
         effects: Effects,
         outlet: Outlet,
         clock: LineClock,
+        refused: RefusedUnits,
         audit_s: float,
     ) -> None:
-        self._exchange = exchange
         self._effects = effects
         self._outlet = outlet
         self._clock = clock
         self._audit_s = audit_s
+        self._refused = refused
 
     def go(
         self, units: Collection[Unit], now_s: float, watermark_s: float, *, connected: bool
     ) -> None:
         """Once round all units. While the socket is not read, silence is our own."""
         self._clock.tick(now_s)
+        self._refused.tick(now_s)
         self._outlet.recover()
         listens = connected and not self._outlet.waited_lately()
         run, now_ns = self._effects.run, time.time_ns()
         for unit in units:
             if unit.sync.muted and not self._outlet.lossy:
                 run(unit, unit.sync.speak(), now_ns)
+            if unit.is_refused:
+                source = self._effects.source_of(unit) if connected else None
+                self._refused.ask_again(unit, source)
+                continue
             if connected:
                 run(unit, unit.sync.audit(now_s, self._audit_s), now_ns)
                 self._watermark(unit, now_s, watermark_s)
@@ -71,7 +77,7 @@ class Rounds:
             complete_ms = max(complete_ms, self._clock.complete_ms(sync.clock, now_s))
         if complete_ms <= unit.watermark_ms:
             return
-        mark = Watermark(complete_ms, unit.channel.ticker, self._exchange, cursor)
+        mark = Watermark(complete_ms, unit.channel.ticker, self._effects.exchange, cursor)
         if self._outlet.send(unit, Write(mark, complete_ms), time.time_ns()):
             sync.event_ms = unit.watermark_ms = complete_ms
             unit.watermark_due_s = now_s + watermark_s

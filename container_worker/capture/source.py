@@ -1,6 +1,7 @@
 """A socket as the line sees it, and what its frame numbers tell."""
 
 import enum
+from collections.abc import Sequence
 from typing import Protocol
 
 from container_worker.exchanges.adapter import Channel
@@ -25,7 +26,15 @@ class Source(Protocol):
         ...
 
     def refused(self, text: str) -> None:
-        """The exchange refused one."""
+        """The exchange refused something, and nothing can go on without it."""
+        ...
+
+    def forget(self, channels: Sequence[Channel]) -> None:
+        """The exchange refused these; the others are asked for once more where they must be."""
+        ...
+
+    def ask(self, channel: Channel) -> None:
+        """Have the exchange give this channel too."""
         ...
 
     def leaving(self) -> None:

@@ -97,7 +97,7 @@ class Unit:
     """A unit while it runs; `wrote` is called once for each data record that is durable.
 
     `headers` are those that all its records share. `asked` counts requests to have it stated
-    anew that came to nothing since `asked_ns`.
+    anew that came to nothing since `asked_ns`. `is_refused`: see `RefusedUnits`.
     """
 
     channel: Channel
@@ -111,6 +111,7 @@ class Unit:
     watch: Watch = field(default_factory=lambda: Watch(LEAST_SILENCE_S))
     asked: int = 0
     asked_ns: int = 0
+    is_refused: bool = False
 
     def __post_init__(self) -> None:
         if self.sync.ours and codec.OURS not in self.headers:

@@ -109,9 +109,15 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The exchange refused a request; `text` is its own."""
+    """The exchange refused a request; `text` is its own.
+
+    `tickers` and `type` say what it refused, where it names that and requests add up, so that
+    the rest can be had without; with an empty type it is all types of the tickers.
+    """
 
     text: str
+    tickers: tuple[str, ...] = ()
+    type: str = ""
 
 
 class Leaving(msgspec.Struct, frozen=True):

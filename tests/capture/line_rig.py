@@ -8,6 +8,7 @@ from capture_rig import FakeProducer
 from container_worker.capture.line import Line
 from container_worker.capture.outlet import Outlet
 from container_worker.capture.rejects import Rejects
+from container_worker.capture.tidings import Tidings
 from container_worker.capture.unit import Unit, make_sync
 from container_worker.capture.watch import Watch
 from container_worker.exchanges.adapter import Channel
@@ -49,6 +50,12 @@ class Socket:
     def refused(self, text) -> None:
         self.wants.append(("refused", text))
 
+    def forget(self, channels) -> None:
+        self.wants.append(("forget", *channels))
+
+    def ask(self, channel) -> None:
+        self.wants.append(("ask", channel))
+
     def leaving(self) -> None:
         self.wants.append(("leaving",))
 
@@ -65,6 +72,7 @@ class World:
     def __init__(self, types=TYPES, tickers=("T",), audit_s=1e6) -> None:
         self.producer = FakeProducer()
         self.recovered = []
+        self.told = []
         self.at_ns = NOW_NS
         self.now_s = 0.0
         rejects = Rejects(self.producer, "x", "rejects")
@@ -79,6 +87,7 @@ class World:
                 (channel.type, first, last)
             ),
             audit_s=audit_s,
+            tidings=Tidings(refused=lambda *refused: self.told.append(refused)),
         )
         self.rejects = rejects
         self.socket = Socket()

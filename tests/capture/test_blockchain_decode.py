@@ -204,7 +204,11 @@ def test_a_tickers_update_says_only_what_changed(members, price, volume) -> None
                 "symbol": "x",
                 "text": "invalid symbol identifier",
             },
-            [Refused("l2:x: invalid symbol identifier")],
+            [Refused("l2:x: invalid symbol identifier", ("x",), "ws_diff_depth")],
+        ),
+        (
+            {"event": "rejected", "channel": "l2", "symbol": "x", "text": "Not subscribed"},
+            [],
         ),
         (
             {"event": "rejected", "channel": "", "text": "Invalid json received"},

@@ -180,12 +180,19 @@ def test_an_exponent_is_written_out() -> None:
     assert one(MATCH.replace(b"0.00001305", b"1.305E-5")).price == "0.00001305"
 
 
+def test_that_nothing_could_be_ended_is_no_refusal() -> None:
+    frame = b'{"type":"error","message":"Failed to unsubscribe","reason":"BTC-USD is gone"}'
+    assert decode.decode(frame, RECEIVED_NS) == ()
+
+
 @pytest.mark.parametrize(
     ("frame", "outcome"),
     [
         (
             ERROR,
-            Refused("Failed to subscribe: GIBBERISH-USD is not a valid product"),
+            Refused(
+                "Failed to subscribe: GIBBERISH-USD is not a valid product", ("GIBBERISH-USD",)
+            ),
         ),
         (b'{"type":"error","message":"Malformed JSON"}', Refused("Malformed JSON")),
         (b'{"type":"error"}', Refused("no reason given")),

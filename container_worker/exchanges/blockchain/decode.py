@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from container_worker.exchanges.blockchain import wire
+from container_worker.exchanges.blockchain.subscribe import CHANNELS
 from container_worker.exchanges.outcomes import (
     Accepted,
     BookDelta,
@@ -41,7 +42,8 @@ Outcomes = tuple[Outcome, ...]
 _SIDES: dict[str, Side] = {"buy": "BUY", "sell": "SELL"}
 _LAST_SECOND, _LAST_MS = 10**11, 10**14
 _MINUTE_MS = 60_000
-_ALREADY = "already subscribed"
+_ALREADY, _NOT = "already subscribed", "not subscribed"
+_TYPES = {channel: type_ for type_, channel in CHANNELS.items()}
 
 _envelope = msgspec.json.Decoder(wire.Envelope)
 _book = msgspec.json.Decoder(wire.Book)
@@ -80,14 +82,26 @@ def _about(seen: wire.Envelope) -> Outcomes:
     """Answers to requests, and what nobody asked for."""
     name = f"{seen.channel}:{seen.symbol}" if seen.symbol else seen.channel
     if seen.event == "rejected":
-        if seen.text.lower() == _ALREADY:
-            return (Accepted(frozenset((name,))),)
-        return (Refused((f"{name}: {seen.text}" if name else seen.text)[:200]),)
+        return _rejected(seen, name)
     if seen.event == "subscribed":
         return (Accepted(frozenset((name,))),)
     if seen.event == "unsubscribed":
         return ()
     return (Unknown(f"the event {seen.event!r} of the channel {seen.channel!r}"[:80]),)
+
+
+def _rejected(seen: wire.Envelope, name: str) -> Outcomes:
+    """What is so already is no refusal; else it is one symbol's, where that is named."""
+    text = seen.text.lower()
+    if text == _ALREADY:
+        return (Accepted(frozenset((name,))),)
+    if text == _NOT:
+        return ()
+    said = (f"{name}: {seen.text}" if name else seen.text)[:200]
+    type_ = _TYPES.get(seen.channel)
+    if type_ is None or not seen.symbol:
+        return (Refused(said),)
+    return (Refused(said, (seen.symbol,), type_),)
 
 
 def _snapshot(frame: bytes, received_ms: int) -> Outcomes:

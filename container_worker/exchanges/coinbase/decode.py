@@ -3,6 +3,7 @@
 message ─► its type ─► its decoder ─► BookState, BookDelta, Trade, TickerState, LastTrade
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -45,6 +46,10 @@ _TAKER_OF_MAKER: dict[str, Side] = {"buy": "SELL", "sell": "BUY"}
 _SIDE: dict[str | None, Side] = {"buy": "BUY", "sell": "SELL"}
 _ENDS = ("ErrSlowConsume", "ErrSlowRead", "Message too big")
 """Errors that announce the end of the connection (protocols 5.1)."""
+_NO_UNSUBSCRIBE = "Failed to unsubscribe"
+"""Only before a subscription of the same: that one's answer says what there is to say."""
+_PRODUCT = re.compile(r"\b[A-Z0-9]{1,12}-[A-Z0-9]{2,12}\b", re.ASCII)
+"""A product in the text of an error; the message has no other place for it."""
 
 _envelope = msgspec.json.Decoder(wire.Envelope)
 _snapshot = msgspec.json.Decoder(wire.Snapshot)
@@ -162,7 +167,9 @@ def _decode_error(frame: bytes, _received_ns: int) -> Outcomes:
     text = ": ".join(part for part in (data.message, data.reason) if part) or "no reason given"
     if any(end in text for end in _ENDS):
         return (Leaving(),)
-    return (Refused(text[:200]),)
+    if data.message == _NO_UNSUBSCRIBE:
+        return ()
+    return (Refused(text[:200], tuple(dict.fromkeys(_PRODUCT.findall(text)))),)
 
 
 _READERS: dict[bytes, Callable[[bytes, int], Outcomes]] = {
