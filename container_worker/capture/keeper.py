@@ -164,17 +164,19 @@ class Keeper:
             return
         if link.data_ns != self._data_seen[0]:
             self._saw_data(link.data_ns, now_s)
+            self._attempt = 0 if link.flows else self._attempt
         elif now_s - self._data_seen[1] > self._patience_s:
             self._patience_s = min(2 * self._patience_s, self._timing.stall_most)
             link.close("stall")
         age_s = 0.0 if link.opened_s is None else now_s - link.opened_s
+        if age_s > self._timing.stall:
+            self._attempt = 0
         is_over = link.ends_s is not None and now_s > link.ends_s
         if link.is_leaving or is_over or age_s > self._life_s:
             self._replace = True
 
     def _saw_data(self, data_ns: int, now_s: float) -> None:
         self._data_seen = (data_ns, now_s)
-        self._attempt = 0
         if self._data_since_s is None:
             self._data_since_s = now_s
         elif now_s - self._data_since_s > self._timing.stall:

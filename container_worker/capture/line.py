@@ -19,7 +19,7 @@ from container_worker.capture.overlap import Overlap
 from container_worker.capture.refused_units import RefusedUnits
 from container_worker.capture.rejects import Rejects
 from container_worker.capture.rounds import Rounds
-from container_worker.capture.source import Source, Sources
+from container_worker.capture.source import Source, Sources, look_for_flow
 from container_worker.capture.tidings import SILENT, Tidings
 from container_worker.capture.trade_sync import TradeSync
 from container_worker.capture.unit import Unit
@@ -245,6 +245,8 @@ class Line:
             self._rejects.put(codec.encode(event), "nobody asked for this", received_ns)
             return
         source.data_ns = received_ns
+        if not source.flows:
+            look_for_flow(source, event)
         if unit.is_refused:
             self._refused.came(unit, source)
         if self._overlap is not None:

@@ -77,6 +77,8 @@ class Link(threading.Thread):
     ) -> None:
         super().__init__(name=f"{adapter.name}-socket", daemon=True)
         self.data_ns = 0
+        self.flows = False
+        self.openings: set[tuple[str, str, str]] = set()
         self.number: int | None = None
         self.unread = 0
         self.opened_s: float | None = None

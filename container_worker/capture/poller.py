@@ -81,6 +81,8 @@ class Poller(threading.Thread):
     def __init__(self, plan: Pollers) -> None:
         super().__init__(name=f"{plan.exchange}-poller", daemon=True)
         self.data_ns = 0
+        self.flows = True
+        self.openings: set[tuple[str, str, str]] = set()
         self.number: int | None = None
         self.unread = 0
         self.opened_s: float | None = None

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from container_worker.exchanges.adapter import Channel
+from container_worker.exchanges.outcomes import BookState, LastTrade, TickerState
 from marketdata.messages import Cause
+from marketdata.topics import TICKER
 
 
 class Source(Protocol):
@@ -13,10 +15,13 @@ class Source(Protocol):
 
     `data_ns` is when its last data frame came, or 0. `number` is the last frame's, where the
     exchange numbers the frames of a connection; `unread` frames since did not decode, and may
-    have had the next numbers. `is_gone`: nothing comes from it any more.
+    have had the next numbers. `is_gone`: nothing comes from it any more. `flows`: it brought
+    more than what it begins with, which is noted in `openings` until then.
     """
 
     data_ns: int
+    flows: bool
+    openings: set[tuple[str, str, str]]
     number: int | None
     unread: int
     is_gone: bool
@@ -48,6 +53,23 @@ class Source(Protocol):
     def restate(self, channel: Channel) -> None:
         """Have the exchange state this channel anew."""
         ...
+
+
+def look_for_flow(source: Source, event: object) -> None:
+    """Notes an event: the first book, side and ticker of each is how a socket begins."""
+    if isinstance(event, BookState):
+        part = (event.message.s, event.type, event.message.side or "")
+    elif isinstance(event, TickerState):
+        part = (event.ticker, TICKER, "")
+    elif isinstance(event, LastTrade):
+        return
+    else:
+        part = None
+    if part is not None and part not in source.openings:
+        source.openings.add(part)
+        return
+    source.flows = True
+    source.openings.clear()
 
 
 class Place(enum.Enum):

@@ -2,6 +2,7 @@
 
 from container_worker.capture.line import Source
 from container_worker.capture.overlap import Overlap
+from container_worker.capture.source import look_for_flow
 from container_worker.exchanges.adapter import Adapter
 from container_worker.exchanges.outcomes import (
     Accepted,
@@ -44,6 +45,8 @@ class TapeLine:
                 source.leaving()
             elif not isinstance(outcome, _NO_LIFE):
                 source.data_ns = received_ns
+                if not source.flows:
+                    look_for_flow(source, outcome)
 
     def feed_page(self, page: Page, received_ns: int, source: Source) -> None:
         """Takes a page that is recorded already; the next one begins after it."""

@@ -42,6 +42,8 @@ class Socket:
         self.number = None
         self.unread = 0
         self.is_gone = False
+        self.flows = False
+        self.openings = set()
         self.wants = []
 
     def accepted(self, names) -> None:

@@ -18,6 +18,7 @@ class FakeLink:
         self.is_accepted = self.is_leaving = self.is_gone = self.closed = self.started = False
         self.error = None
         self.cause = "disconnect"
+        self.flows = True
 
     def start(self):
         self.started = True
@@ -232,6 +233,41 @@ def test_failures_in_a_row_wait_longer_until_the_first_good_frame(world) -> None
     good.end()
     world.keeper.step(now_s + 2)
     assert world.keeper._due_s - (now_s + 2) <= TIMING.backoff_base
+
+
+def reconnect(world, now_s, *, flows, lives_s):
+    """A socket that brings a frame and ends; when it ended, and the pause that followed."""
+    link = world.links[-1]
+    link.flows = flows
+    link.accept(now_s)
+    world.keeper.step(now_s)
+    link.data_ns = int(now_s * 1e9) + 1
+    world.keeper.step(now_s + 0.1)
+    world.keeper.step(now_s + lives_s)
+    link.end(ExchangeUnavailable("closed (1006)"))
+    world.keeper.step(now_s + lives_s)
+    pause_s = world.keeper._due_s - (now_s + lives_s)
+    world.keeper.step(world.keeper._due_s + 0.001)
+    return world.keeper._due_s + 0.001, pause_s
+
+
+def test_sockets_that_bring_nothing_but_their_opening_are_no_success(world) -> None:
+    world.links[0].end(ExchangeUnavailable("cut"))
+    world.keeper.step(1.0)
+    now_s = world.keeper._due_s + 0.001
+    world.keeper.step(now_s)
+    pauses = []
+    for _ in range(40):
+        now_s, pause_s = reconnect(world, now_s, flows=False, lives_s=0.5)
+        pauses.append(pause_s)
+    assert 4.0 < max(pauses) <= TIMING.backoff_cap
+    assert sum(pauses) / len(pauses) > 2.0
+    now_s, pause_s = reconnect(world, now_s, flows=True, lives_s=0.5)
+    assert pause_s <= TIMING.backoff_base
+    for _ in range(10):
+        now_s, pause_s = reconnect(world, now_s, flows=False, lives_s=0.5)
+    now_s, pause_s = reconnect(world, now_s, flows=False, lives_s=TIMING.stall + 0.05)
+    assert pause_s <= TIMING.backoff_base
 
 
 def test_a_restricted_location_is_tried_again_after_a_long_pause(world) -> None:

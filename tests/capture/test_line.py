@@ -40,6 +40,21 @@ def test_every_kind_of_outcome_reaches_its_unit() -> None:
     assert world.rejects.seen == 2
 
 
+def test_what_a_socket_begins_with_is_no_flow_yet() -> None:
+    world = World()
+    world.feed(Heartbeat(), LastTrade("T", 4), state(), ticker_state("10"))
+    assert not world.socket.flows
+    world.feed(ticker_state("11"))
+    assert world.socket.flows
+    for outcome in (delta(), trade(5), candle(), state()):
+        new = Socket()
+        world.line.disrupted("disconnect")
+        world.feed(state(), source=new)
+        assert not new.flows
+        world.feed(outcome, source=new)
+        assert new.flows
+
+
 def test_records_of_our_own_numbers_say_so_and_each_has_its_clock() -> None:
     world = World()
     world.feed(state(), delta(), trade(1))
