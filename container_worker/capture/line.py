@@ -22,6 +22,7 @@ from container_worker.capture.rounds import Rounds
 from container_worker.capture.source import Source, Sources, look_for_flow
 from container_worker.capture.tidings import SILENT, Tidings
 from container_worker.capture.trade_sync import TradeSync
+from container_worker.capture.trading_statuses import TradingStatuses
 from container_worker.capture.unit import Unit
 from container_worker.capture.watermarks import LineClock
 from container_worker.exchanges.adapter import Channel
@@ -38,6 +39,7 @@ from container_worker.exchanges.outcomes import (
     RestBook,
     TickerState,
     Trade,
+    TradingStatus,
     Unknown,
 )
 from container_worker.exchanges.polling import Page
@@ -85,8 +87,7 @@ class Line:
         self._decode = decode
         self._outlet = outlet
         self._rejects = rejects
-        self._fetch = fetch
-        self._recover = recover
+        self._fetch, self._recover = fetch, recover
         self._clock = LineClock()
         self._overlap: Overlap | None = None
         self._sources = Sources()
@@ -104,6 +105,7 @@ class Line:
             self.units.values(), self._sources, self._effects, outlet.waited_lately
         )
         self._refused = RefusedUnits(self.units, tidings.refused)
+        self._statuses = TradingStatuses(self.units, tidings.traded)
         self._rounds = Rounds(self._effects, outlet, self._clock, self._refused, audit_s)
 
     @property
@@ -224,14 +226,21 @@ class Line:
             self._take(channel, outcome, received_ns, source)
         elif isinstance(outcome, LastTrade):
             self._name(outcome, received_ns)
-        elif isinstance(outcome, Accepted):
+        elif isinstance(outcome, Unknown):
+            self._rejects.put(frame, outcome.reason, received_ns)
+        else:
+            self._hear(outcome, source)
+
+    def _hear(self, outcome: Outcome, source: Source) -> None:
+        """What is said of the socket, of a request or of how something is traded."""
+        if isinstance(outcome, Accepted):
             source.accepted(outcome.names)
         elif isinstance(outcome, Refused):
             self._refused.refuse(outcome, source)
         elif isinstance(outcome, Leaving):
             source.leaving()
-        elif isinstance(outcome, Unknown):
-            self._rejects.put(frame, outcome.reason, received_ns)
+        elif isinstance(outcome, TradingStatus):
+            self._statuses.take(outcome)
 
     def _take(
         self,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from container_worker import log
 from container_worker.capture.candle_sync import HISTORY
 from container_worker.capture.hole import Deliver
 from container_worker.capture.keeper import AnyLink, Keeper
@@ -27,7 +28,7 @@ from container_worker.capture.unit import Unit, make_sync
 from container_worker.capture.watch import Watch
 from container_worker.capture.weight_budget import WeightBudget
 from container_worker.exchanges.adapter import NOBODY, Channel, Get, Socket
-from container_worker.exchanges.outcomes import Outcome
+from container_worker.exchanges.outcomes import Outcome, TradingStatus
 from container_worker.exchanges.polling import Polling
 from marketdata import codec
 from marketdata.errors import ExchangeError
@@ -109,7 +110,9 @@ class LineMaker:
             fetch=requests.snapshot,
             recover=requests.recover,
             audit_s=around.timing.audit,
-            tidings=Tidings(partial(around.lost, adapter.name), self._tell_refusal),
+            tidings=Tidings(
+                partial(around.lost, adapter.name), self._tell_refusal, self._tell_status
+            ),
         )
 
     def _tell_refusal(self, channels: Sequence[Channel], text: str) -> None:
@@ -120,6 +123,17 @@ class LineMaker:
             "streams if it is not traded there any more; it is asked for again every hour"
         )
         self._around.report(name, error, tickers)
+
+    def _tell_status(self, status: TradingStatus) -> None:
+        name, ticker = self._adapter.name, status.ticker
+        if status.is_open:
+            log.event("capture.traded_again", exchange=name, ticker=ticker, status=status.word)
+            return
+        error = ExchangeError(
+            f"{name} does not trade {ticker} as usual now (status {status.word}): nothing of "
+            "it may come until it does"
+        )
+        self._around.report(name, error, [ticker])
 
     def _opener(self, line: Line) -> Callable[[], AnyLink]:
         if self._adapter.socket is not None:

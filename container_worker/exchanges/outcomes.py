@@ -128,6 +128,14 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """The connection lives; says nothing about any ticker."""
 
 
+class TradingStatus(msgspec.Struct, frozen=True):
+    """How the exchange trades a ticker, in its own word; `is_open`: as usual."""
+
+    ticker: str
+    word: str
+    is_open: bool
+
+
 class Unknown(msgspec.Struct, frozen=True):
     """Well-formed, but nothing that we asked for or know; counted and kept in `rejects`."""
 
@@ -147,6 +155,7 @@ Outcome = (
     | Refused
     | Leaving
     | Heartbeat
+    | TradingStatus
     | Unknown
 )
 

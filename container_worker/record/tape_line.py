@@ -10,13 +10,22 @@ from container_worker.exchanges.outcomes import (
     Heartbeat,
     Leaving,
     Refused,
+    TradingStatus,
     Unknown,
 )
 from container_worker.exchanges.polling import Page
 from marketdata.errors import DecodeError
 from marketdata.messages import Cause
 
-_NO_LIFE = (Accepted, ConnectionNumber, Heartbeat, Leaving, Refused, Unknown)
+_NO_LIFE = (
+    Accepted,
+    ConnectionNumber,
+    Heartbeat,
+    Leaving,
+    Refused,
+    TradingStatus,
+    Unknown,
+)
 
 
 class TapeLine:

@@ -89,7 +89,9 @@ class World:
                 (channel.type, first, last)
             ),
             audit_s=audit_s,
-            tidings=Tidings(refused=lambda *refused: self.told.append(refused)),
+            tidings=Tidings(
+                refused=lambda *refused: self.told.append(refused), traded=self.told.append
+            ),
         )
         self.rejects = rejects
         self.socket = Socket()

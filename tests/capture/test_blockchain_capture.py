@@ -61,6 +61,33 @@ def stage(simulator, capture):
     return capture(simulator)
 
 
+def test_a_pair_that_is_closed_is_said_once_and_the_others_go_on(
+    simulator, capture, wait_until
+) -> None:
+    stage = capture(simulator, ("BTC-USD", "LTC-BTC"), ("ws_diff_depth", "ws_trades"))
+
+    def told():
+        records = list(stage.producer.records)
+        events = [json.loads(one.value) for one in records if one.topic == "queue-events"]
+        return [one for one in events if "does not trade" in one["message"]]
+
+    def asked():
+        [socket] = simulator.ask("/_control/status")["connections"] or [{"streams": ()}]
+        return "@symbols" in socket["streams"]
+
+    wait_until(lambda: len(told()) == 2, what="both types of the closed pair")
+    wait_until(lambda: len(stage.messages("ws_diff_depth")) > 9, what="the live pair")
+    simulator.fault(kind="cut")
+    wait_until(lambda: any(one["to"] for one in stage.gaps()), what="another socket")
+    wait_until(asked, what="the symbols on the other socket")
+    assert {(one["symbol"], one["type"], one["status"]) for one in told()} == {
+        ("LTC-BTC", "ws_diff_depth", "error"),
+        ("LTC-BTC", "ws_trades", "error"),
+    }
+    assert len(told()) == 2
+    assert "(status closed)" in told()[0]["message"]
+
+
 def whole(stage, simulator, wait_until):
     """Every book of the topic is the simulator's, once time stands still."""
     simulator.pause()

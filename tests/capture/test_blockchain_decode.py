@@ -19,6 +19,7 @@ from container_worker.exchanges.outcomes import (
     Refused,
     TickerState,
     Trade,
+    TradingStatus,
     Unknown,
 )
 from marketdata.messages import DepthSnapshot, DepthUpdate
@@ -241,13 +242,27 @@ def test_a_frame_without_a_number_gives_none() -> None:
         b'{"event":"new"}',
         b'{"action":"subscribe","channel":"l2"}',
         b'{"event":"updated","channel":"l3","symbol":"B","bids":[],"asks":[]}',
-        b'{"event":"snapshot","channel":"symbols","symbols":{}}',
+        b'{"event":"rejected","channel":"symbols","text":"Invalid channel"}',
         b'{"event":"snapshot","channel":"trades","symbol":"B"}',
     ],
 )
 def test_what_nobody_asked_for_is_an_outcome_of_its_own(frame) -> None:
     [outcome] = decode.decode(frame, RECEIVED_NS)
     assert isinstance(outcome, Unknown)
+
+
+def test_the_symbols_say_how_pairs_are_traded() -> None:
+    listed = b"""{"seqnum":1,"event":"snapshot","channel":"symbols","symbols":{
+        "BTC-USD":{"base_currency":"BTC","status":"halt","id":1},"ETH-BTC":{"status":"open"}}}"""
+    assert said(listed) == [
+        TradingStatus("BTC-USD", "halt", is_open=False),
+        TradingStatus("ETH-BTC", "open", is_open=True),
+    ]
+    auction = b'{"event":"updated","channel":"symbols","symbol":"BTC-USD","auction-price":1}'
+    assert decode.decode(auction, RECEIVED_NS) == ()
+    changed = auction.replace(b'"auction-price":1', b'"status":"open"')
+    [status] = decode.decode(changed, RECEIVED_NS)
+    assert status == TradingStatus("BTC-USD", "open", is_open=True)
 
 
 @pytest.mark.parametrize("name", FRAMES)

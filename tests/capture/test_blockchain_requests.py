@@ -8,7 +8,7 @@ from container_worker.exchanges.adapter import NOBODY, Channel
 from container_worker.exchanges.blockchain import ADAPTER, subscribe
 
 
-def test_each_channel_is_one_message_and_the_heartbeat_comes_with_them() -> None:
+def test_each_channel_is_one_message_and_heartbeat_and_symbols_come_with_them() -> None:
     types = ["ws_diff_depth", "ws_trades", "ws_candles", "ws_ticker"]
     sent = subscribe.subscriptions([Channel("BTC-USD", each) for each in types], NOBODY)
     ask = {"action": "subscribe", "symbol": "BTC-USD"}
@@ -18,10 +18,11 @@ def test_each_channel_is_one_message_and_the_heartbeat_comes_with_them() -> None
         {**ask, "channel": "trades"},
         {**ask, "channel": "prices", "granularity": 60},
         {**ask, "channel": "ticker"},
+        {"action": "subscribe", "channel": "symbols"},
     ]
     assert [each.awaits for each in sent] == [
         {"heartbeat"}, {"l2:BTC-USD"}, {"trades:BTC-USD"}, {"prices:BTC-USD"},
-        {"ticker:BTC-USD"},
+        {"ticker:BTC-USD"}, frozenset(),
     ]  # fmt: skip
 
 

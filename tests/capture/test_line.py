@@ -8,7 +8,13 @@ import msgspec
 import pytest
 
 from container_worker.exchanges.adapter import Channel
-from container_worker.exchanges.outcomes import ConnectionNumber, Heartbeat, LastTrade, Unknown
+from container_worker.exchanges.outcomes import (
+    ConnectionNumber,
+    Heartbeat,
+    LastTrade,
+    TradingStatus,
+    Unknown,
+)
 from container_worker.exchanges.polling import Page, Window
 from marketdata.messages import ContractEvent
 
@@ -53,6 +59,16 @@ def test_what_a_socket_begins_with_is_no_flow_yet() -> None:
         assert not new.flows
         world.feed(outcome, source=new)
         assert new.flows
+
+
+def test_how_a_ticker_is_traded_is_told_once_a_change() -> None:
+    world = World()
+    opened, halted = TradingStatus("T", "open", True), TradingStatus("T", "halt", False)
+    frozen, other = TradingStatus("T", "halt-freeze", False), TradingStatus("O", "halt", False)
+    for said in (opened, opened, halted, halted, other, frozen, opened, opened):
+        world.feed(said)
+    assert world.told == [halted, frozen, opened]
+    assert world.socket.data_ns == 0
 
 
 def test_records_of_our_own_numbers_say_so_and_each_has_its_clock() -> None:

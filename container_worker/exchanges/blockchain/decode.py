@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from container_worker.exchanges.blockchain import wire
-from container_worker.exchanges.blockchain.subscribe import CHANNELS
+from container_worker.exchanges.blockchain.subscribe import CHANNELS, SYMBOLS
 from container_worker.exchanges.outcomes import (
     Accepted,
     BookDelta,
@@ -25,6 +25,7 @@ from container_worker.exchanges.outcomes import (
     Side,
     TickerState,
     Trade,
+    TradingStatus,
     Unknown,
 )
 from marketdata import topics
@@ -43,6 +44,7 @@ _SIDES: dict[str, Side] = {"buy": "BUY", "sell": "SELL"}
 _LAST_SECOND, _LAST_MS = 10**11, 10**14
 _MINUTE_MS = 60_000
 _ALREADY, _NOT = "already subscribed", "not subscribed"
+_OPEN = "open"
 _TYPES = {channel: type_ for type_, channel in CHANNELS.items()}
 
 _envelope = msgspec.json.Decoder(wire.Envelope)
@@ -50,6 +52,8 @@ _book = msgspec.json.Decoder(wire.Book)
 _deal = msgspec.json.Decoder(wire.Deal)
 _price = msgspec.json.Decoder(wire.Price)
 _ticker = msgspec.json.Decoder(wire.Ticker)
+_traded_symbols = msgspec.json.Decoder(wire.TradedSymbols)
+_traded_symbol = msgspec.json.Decoder(wire.TradedSymbol)
 _symbols: msgspec.json.Decoder[dict[str, wire.Symbol] | list[wire.ListedSymbol]] = (
     msgspec.json.Decoder(dict[str, wire.Symbol] | list[wire.ListedSymbol])
 )
@@ -97,6 +101,8 @@ def _rejected(seen: wire.Envelope, name: str) -> Outcomes:
         return (Accepted(frozenset((name,))),)
     if text == _NOT:
         return ()
+    if seen.channel == SYMBOLS:
+        return (Unknown(f"the channel {SYMBOLS} cannot be had: {seen.text}"[:80]),)
     said = (f"{name}: {seen.text}" if name else seen.text)[:200]
     type_ = _TYPES.get(seen.channel)
     if type_ is None or not seen.symbol:
@@ -176,6 +182,20 @@ def _first_ticker(frame: bytes, received_ms: int) -> Outcomes:
     return (Accepted(frozenset(names)), *states)
 
 
+def _all_statuses(frame: bytes, _received_ms: int) -> Outcomes:
+    listed = _read(_traded_symbols, frame).symbols
+    return tuple(_status(symbol, traded.status) for symbol, traded in listed.items())
+
+
+def _one_status(frame: bytes, _received_ms: int) -> Outcomes:
+    said = _read(_traded_symbol, frame)
+    return () if said.status is None else (_status(said.symbol, said.status),)
+
+
+def _status(symbol: str, word: str) -> TradingStatus:
+    return TradingStatus(symbol, word[:40], is_open=word == _OPEN)
+
+
 def _heartbeat(_frame: bytes, _received_ms: int) -> Outcomes:
     return (Heartbeat(),)
 
@@ -187,6 +207,8 @@ _READERS: dict[tuple[str, str], Callable[[bytes, int], Outcomes]] = {
     ("prices", "updated"): _candle,
     ("ticker", "snapshot"): _first_ticker,
     ("ticker", "updated"): _ticker_state,
+    ("symbols", "snapshot"): _all_statuses,
+    ("symbols", "updated"): _one_status,
     ("heartbeat", "updated"): _heartbeat,
 }
 

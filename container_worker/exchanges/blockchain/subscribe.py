@@ -1,6 +1,6 @@
 """Where Blockchain.com Exchange listens, what is asked of it, how much it bears (protocols 3).
 
-One message a channel and symbol; `heartbeat` is asked for on every socket.
+One message a channel and symbol; `heartbeat` and `symbols` are asked for on every socket.
 """
 
 import json
@@ -56,6 +56,8 @@ INSTRUMENTS = RestRequest("/v3/exchange/symbols", 1)
 """The list of everything that is or was traded, as an object by symbol."""
 
 HEARTBEAT = "heartbeat"
+SYMBOLS = "symbols"
+"""How the pairs are traded; nobody waits for it, for the data come without."""
 _PATH = "/mercury-gateway/v1/ws"
 _MINUTE_S = 60
 
@@ -68,11 +70,14 @@ def socket_url(base: str) -> str:
 
 
 def subscriptions(channels: Sequence[Channel], _session: Session) -> list[Subscription]:
-    """The heartbeat, then a message for each channel."""
-    beat = json.dumps({"action": "subscribe", "channel": HEARTBEAT})
+    """The heartbeat, a message for each channel, the symbols."""
+    beat, symbols = (
+        json.dumps({"action": "subscribe", "channel": name}) for name in (HEARTBEAT, SYMBOLS)
+    )
     return [
         Subscription(beat, frozenset((HEARTBEAT,))),
         *(_request("subscribe", channel, awaited=True) for channel in channels),
+        Subscription(symbols, frozenset()),
     ]
 
 

@@ -60,6 +60,25 @@ class Ticker(msgspec.Struct, frozen=True, gc=False):
     timestamp: str | None = None
 
 
+class Traded(msgspec.Struct, frozen=True):
+    """A value of `symbols` in a `snapshot` of that channel; of it only this is used."""
+
+    status: str
+
+
+class TradedSymbols(msgspec.Struct, frozen=True):
+    """`symbols`, `snapshot`: every pair that is listed."""
+
+    symbols: dict[str, Traded]
+
+
+class TradedSymbol(msgspec.Struct, frozen=True):
+    """`symbols`, `updated`: one pair. Another member's change may come without the status."""
+
+    symbol: str
+    status: str | None = None
+
+
 class Symbol(msgspec.Struct, frozen=True):
     """A value of `GET /v3/exchange/symbols`, which is an object by symbol."""
 
