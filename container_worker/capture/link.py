@@ -219,6 +219,8 @@ class Link(threading.Thread):
                     is_text = opcode == websocket.ABNF.OPCODE_TEXT
                     self._observer.received(frame, received_ns, is_text=is_text)
                 feed(frame, received_ns, self)
+                # It may have waited for room, and the silence of that time is our own.
+                self._heard_s = time.monotonic() if keeps_alive else 0.0
             elif opcode == websocket.ABNF.OPCODE_CLOSE:
                 raise ExchangeUnavailable(f"{self._name} closed the connection{_code(frame)}")
             if self._refusal is not None:
