@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from container_worker.exchanges.adapter import Adapter
 from marketdata.errors import (
@@ -56,7 +56,23 @@ def of_status(
             f"{host} failed (HTTP {status}){said}",
             retry_after_s=_retry_after_s(headers, time.time(), 0),
         )
-    return ExchangeError(f"{host} refused the request (HTTP {status}){said}")
+    did = f"refused the request (HTTP {status}){said}"
+    if 300 <= status < 400 and "location" in headers:
+        did = (
+            f"sends on (HTTP {status}) to {_elsewhere(url, headers['location'])}: this is not "
+            f"followed, as a token may go with it; if it is right, make it {adapter.name}'s URL"
+        )
+    return ExchangeError(f"{host} {did}")
+
+
+def _elsewhere(url: str, location: str) -> str:
+    """Where an answer sends, without what could be a secret in it."""
+    try:
+        there = urlsplit(urljoin(url, location))
+    except ValueError:
+        return "an address that is none"
+    host = there.netloc.rpartition("@")[2]
+    return urlunsplit((there.scheme, host, there.path, "", ""))[:200]
 
 
 def of_network(url: str, error: OSError) -> ExchangeUnavailable:

@@ -19,6 +19,13 @@ from marketdata.errors import ExchangeUnavailable, RateLimited
 _LARGEST_BODY = 64 * 1024 * 1024
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A request may carry a token, which is for the host that the user named and no other."""
+
+    def redirect_request(self, *_: object) -> None:
+        """None: the answer is an error."""
+
+
 class RestClient:
     """Waits for the budget before it sends; safe to be used by several threads."""
 
@@ -32,7 +39,8 @@ class RestClient:
         limits = adapter.limits
         self._budget = WeightBudget(limits.weight_per_minute, limits.weight_burst)
         self._spending = threading.Lock()
-        self._tls = ssl.create_default_context()
+        tls = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+        self._opener = urllib.request.build_opener(tls, _NoRedirects)
 
     def get(self, request: RestRequest) -> bytes:
         """The body of a successful answer.
@@ -58,9 +66,7 @@ class RestClient:
         headers = {"User-Agent": "tapedeck", **dict(request.headers)}
         asked = urllib.request.Request(url, request.body, headers)  # noqa: S310 - settings allow http(s) only
         try:
-            with urllib.request.urlopen(  # noqa: S310
-                asked, timeout=self._timeout_s, context=self._tls
-            ) as answer:
+            with self._opener.open(asked, timeout=self._timeout_s) as answer:
                 self._observe(_lower(answer.headers.items()))
                 body: bytes = answer.read(_LARGEST_BODY)
                 return body

@@ -27,19 +27,26 @@ def open_socket(
     try:
         connection.connect(  # type: ignore[no-untyped-call]
             url,
-            redirect_limit=2,
+            redirect_limit=0,
             header=[f"{name}: {value}" for name, value in wire.headers],
             origin=wire.origin,
             subprotocols=list(wire.subprotocols) or None,
         )
     except (websocket.WebSocketException, OSError) as error:
-        raise _translate(adapter, url, error) from error
+        raise _translate(adapter, url, connection, error) from error
     return connection
 
 
 def _translate(
-    adapter: Adapter, url: str, error: websocket.WebSocketException | OSError
+    adapter: Adapter,
+    url: str,
+    connection: websocket.WebSocket,
+    error: websocket.WebSocketException | OSError,
 ) -> ExchangeError:
+    answer = connection.handshake_response
+    if answer is not None and 300 <= answer.status < 400:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return refusals.of_status(adapter, url, answer.status, headers, b"")
     if isinstance(error, websocket.WebSocketBadStatusException):
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
         body = error.resp_body or b""

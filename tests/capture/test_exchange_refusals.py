@@ -1,10 +1,13 @@
 """Every way in which an exchange is not reached gives one sentence that says what to do."""
 
+import http.server
 import socket
 import ssl
 import threading
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -122,6 +125,66 @@ def test_real_sockets_give_these_sentences_for_rest_and_for_streams(exchange) ->
         rest(venue.rest.replace("http", "https")).get(PATH)
     with pytest.raises(ExchangeUnavailable, match="TLS"):
         open_socket(BINANCE, WIRE, venue.ws.replace("ws", "wss", 1) + "/stream", 2.0)
+
+
+@pytest.fixture
+def elsewhere():
+    """`elsewhere.first` sends everybody on to `elsewhere.second`, which notes who comes."""
+
+    class Second(http.server.BaseHTTPRequestHandler):
+        seen: ClassVar = []
+
+        def do_GET(self):
+            self.seen.append(self.headers)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the library's own name
+
+        def log_message(self, *_):
+            pass
+
+    class First(Second):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", f"{there}/x?token=secret#part")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the library's own name
+
+    servers = [http.server.HTTPServer(("127.0.0.1", 0), each) for each in (First, Second)]
+    first, there = (f"http://localhost:{one.server_port}" for one in servers)
+    for one in servers:
+        threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True).start()
+    yield SimpleNamespace(first=first, second=there, seen=Second.seen)
+    for one in servers:
+        one.shutdown()
+        one.server_close()
+
+
+@pytest.mark.parametrize("location", ["http://[", "https://u:p@other/x?k=s", "/x", ""])
+def test_where_an_answer_sends_on_is_told_without_secrets(location) -> None:
+    text = str(refusals.of_status(BINANCE, URL, 307, {"location": location}, b""))
+    assert text.startswith("api.binance.com sends on (HTTP 307) to ")
+    assert "u:p" not in text
+    assert "k=s" not in text
+
+
+@pytest.mark.parametrize("body", [None, b"{}"])
+def test_no_secret_follows_a_redirect(elsewhere, body) -> None:
+    secret = RestRequest("/key", 1, headers=(("Authorization", "Bearer J"),), body=body)
+    with pytest.raises(ExchangeError) as caught:
+        rest(elsewhere.first).get(secret)
+    assert elsewhere.seen == []
+    assert f"(HTTP 302) to {elsewhere.second}/x: " in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_socket_follows_a_redirect(elsewhere) -> None:
+    url = elsewhere.first.replace("http", "ws", 1) + "/stream"
+    with pytest.raises(ExchangeError, match=r"\(HTTP 302\) to http://localhost:[0-9]+/x: "):
+        open_socket(BINANCE, WIRE, url, 2.0)
+    assert elsewhere.seen == []
 
 
 @pytest.mark.parametrize(
