@@ -22,6 +22,8 @@ from marketdata.errors import (
 
 _FIRST_PAUSE_S = 60
 _LONGEST_PAUSE_S = 3 * 86_400
+_MOST_DIGITS = 18
+"""Of a number in a header: Python refuses to read one of thousands."""
 
 
 def of_status(
@@ -102,11 +104,11 @@ def _retry_after_s(headers: Mapping[str, str], now_s: float, otherwise: int) -> 
     if not text:
         return otherwise
     if text.isdecimal():
-        seconds = int(text)
+        seconds = int(text) if len(text) <= _MOST_DIGITS else _LONGEST_PAUSE_S
     else:
         try:
-            until = parsedate_to_datetime(text)
-        except ValueError:
+            until_s = parsedate_to_datetime(text).timestamp()
+        except (ValueError, OverflowError):
             return otherwise
-        seconds = math.ceil(until.timestamp() - now_s)
+        seconds = math.ceil(until_s - now_s)
     return max(1, min(seconds, _LONGEST_PAUSE_S))

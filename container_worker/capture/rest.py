@@ -17,6 +17,7 @@ from container_worker.exchanges.adapter import Adapter, RestRequest
 from marketdata.errors import ExchangeUnavailable, RateLimited
 
 _LARGEST_BODY = 64 * 1024 * 1024
+_MOST_SAID = 2048
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -68,19 +69,19 @@ class RestClient:
         try:
             with self._opener.open(asked, timeout=self._timeout_s) as answer:
                 self._observe(_lower(answer.headers.items()))
-                body: bytes = answer.read(_LARGEST_BODY)
-                return body
+                return _whole(answer)
         except urllib.error.HTTPError as error:
             with error:
-                headers = _lower(error.headers.items())
+                headers, said = _lower(error.headers.items()), _said(error)
                 raise refusals.of_status(
-                    self._adapter, url, error.code, headers, error.read(2048)
+                    self._adapter, url, error.code, headers, said
                 ) from error
         except urllib.error.URLError as error:
             reason = error.reason
             cause = reason if isinstance(reason, OSError) else OSError(str(reason))
             raise refusals.of_network(url, cause) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # ValueError: a redirect to what is no URL.
             cause = error if isinstance(error, OSError) else OSError(repr(error))
             raise refusals.of_network(url, cause) from error
 
@@ -89,6 +90,22 @@ class RestClient:
         if used is not None:
             with self._spending:
                 self._budget.observe(used, time.monotonic())
+
+
+def _whole(answer: http.client.HTTPResponse) -> bytes:
+    """The body; a part of it is none."""
+    body = answer.read(_LARGEST_BODY)
+    if answer.length:
+        raise http.client.IncompleteRead(body, answer.length)
+    return body
+
+
+def _said(refusal: urllib.error.HTTPError) -> bytes:
+    """What comes with a status; the status counts without it too."""
+    try:
+        return refusal.read(_MOST_SAID)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -29,9 +29,12 @@ class WeightBudget:
         return (weight - self._left) * 60.0 / self._rate
 
     def observe(self, used: int, now_s: float) -> None:
-        """The exchange's own count of the running minute, where it is higher than ours."""
+        """The exchange's own count of the running minute, where it is higher than ours.
+
+        Whatever it says is over in a minute.
+        """
         self._refill(now_s)
-        self._left = min(self._left, self._capacity - used)
+        self._left = min(self._left, max(self._capacity - used, -self._rate))
 
     def close(self, seconds: float, now_s: float) -> None:
         """No request at all for so long: the exchange said so."""

@@ -26,6 +26,14 @@ _LONGEST_SLEEP_S = 3_600.0
 _GOING_AWAY = (1001).to_bytes(2, "big")
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with a TCP reset."""
+    raw = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """What a server does with every connection; infinite is never.
@@ -135,10 +143,7 @@ class Connection(ABC):
     def reset(self) -> None:
         """End with a TCP reset, as a dying network path does."""
         self._pending.clear()
-        raw = self._transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
+        reset(self._transport)
 
     def close(self, code: int, reason: str) -> None:
         """End with a close frame, after what is lined up."""

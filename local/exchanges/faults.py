@@ -21,8 +21,9 @@ somebody is subscribed to are looked at; of several faults that match the one po
         at once: the connection named, those with a stream of the ticker, or all; with `after`
         just before the matching frame that follows so many others
     {"kind":"refuse","status":429,"where":"rest"|"ws"|"both","requests":1,"retry_after_s":2,
-     "path":"/api/v3/depth"}
-        any status of 400-599 with the exchange's own sentence; `path` absent = any
+     "path":"/api/v3/depth","body":"whole"|"stall"|"reset"}
+        any status of 400-599 with the exchange's own sentence; `path` absent = any; of REST
+        answers `stall` and `reset` break off in the body
     {"kind":"slow","seconds":2,"requests":1,"path":"/api/v3/depth"}
     {"kind":"stale_snapshot","ticker":"BTCUSDT","updates":500,"requests":1}
         where books are asked for by REST: the true book of so many updates ago
@@ -134,6 +135,7 @@ class Refuse(_Base, frozen=True, tag="refuse"):
     requests: Count = 1
     retry_after_s: Annotated[int, msgspec.Meta(ge=0, le=259_200)] | None = None
     path: Name | None = None
+    body: Literal["whole", "stall", "reset"] = "whole"
 
 
 class Slow(_Base, frozen=True, tag="slow"):

@@ -2,6 +2,8 @@
 
 import json
 import time
+import urllib.error
+import urllib.request
 from itertools import pairwise
 
 import pytest
@@ -238,6 +240,21 @@ def test_rest_can_refuse(exchange, status, retry):
     assert exchange.depth("BTCUSDT", 5)
 
 
+@pytest.mark.parametrize(
+    ("how", "error"), [("stall", TimeoutError), ("reset", ConnectionResetError)]
+)
+def test_a_refusal_can_break_off_in_its_body(exchange, how, error):
+    number = exchange.fault(kind="refuse", status=429, retry_after_s=7, body=how)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(exchange.rest_url + "/api/v3/time", timeout=0.3)
+    with caught.value as answer:
+        assert (answer.code, answer.headers["Retry-After"]) == (429, "7")
+        with pytest.raises(error):
+            answer.read()
+    assert len(exchange.hits(number)) == 1
+    assert exchange.get("/api/v3/ping") == {}
+
+
 def test_the_upgrade_can_be_refused(exchange):
     number = exchange.fault(kind="refuse", status=451, where="ws")
     with pytest.raises(websocket.WebSocketBadStatusException) as caught:
@@ -280,6 +297,7 @@ def test_a_snapshot_can_be_older_than_the_first_event(exchange):
         (b'{"kind":"stall","seconds":1e9}', "$.seconds"),
         (b'{"kind":"cut","code":1006}', "1006 cannot be sent"),
         (b'{"kind":"refuse","status":200}', "$.status"),
+        (b'{"kind":"refuse","status":503,"body":"half"}', "$.body"),
         (b'{"kind":"garbage","form":"poem"}', "poem"),
     ],
 )

@@ -16,6 +16,8 @@ STREAMS = {
     "stellar": ("getEvents",),
 }
 FORMS = ("text", "truncated", "binary")
+BODIES = ("whole", "whole", "stall", "reset")
+"""What comes of the body of a refusal."""
 FULL = "full"
 """The producer has no room: no fault of a simulator, so that it has no JSON."""
 EVERYBODY = "kafka"
@@ -166,6 +168,7 @@ class _Maker:
         else:
             status = self._chance.choice((418, 429, 429, 451, 500, 502, 503))
             trouble = {"kind": "refuse", "status": status, "requests": requests}
+            trouble["body"] = self._chance.choice(BODIES)
             if status in {418, 429}:
                 trouble["retry_after_s"] = 1
         return (trouble, *self._why_asked())

@@ -36,3 +36,4 @@ def test_a_plan_is_the_same_for_the_same_seed_and_has_every_kind() -> None:
     refused = [fault for fault in faults if fault["kind"] == "refuse"]
     assert {fault["status"] for fault in refused} >= {418, 429, 451, 500, 502, 503}
     assert {fault.get("where", "rest") for fault in refused} == {"rest", "ws"}
+    assert {fault.get("body", "whole") for fault in refused} == {"whole", "stall", "reset"}

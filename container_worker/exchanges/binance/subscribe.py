@@ -124,4 +124,4 @@ def candles_request(ticker: str, from_ms: int, to_ms: int) -> RestRequest:
 def used_weight(headers: Mapping[str, str]) -> int | None:
     """The weight spent in the current minute, from the answer's headers."""
     text = headers.get("x-mbx-used-weight-1m", "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 10 else None

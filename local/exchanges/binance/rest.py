@@ -17,6 +17,7 @@ from local.exchanges.binance.rest_tickers import TICKER_ANSWERS, TickerAnswer
 from local.exchanges.binance.venue import Venue
 from local.exchanges.candles import LENGTHS_MS
 from local.exchanges.fault_plan import FaultPlan
+from local.exchanges.refused import refused
 from local.exchanges.snapshot_gate import SnapshotGate
 from marketdata.errors import LocalError
 
@@ -91,11 +92,11 @@ class RestApi:
 
     def _served(
         self, answer: _Answer, weight: int | Callable[[web.Request], int]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
-            refused = await self._refused(request)
-            if refused:
-                return refused
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            instead = await self._instead(request)
+            if instead is not None:
+                return instead
             address = request.remote or ""
             try:
                 cost = weight(request) if callable(weight) else weight
@@ -108,13 +109,15 @@ class RestApi:
 
         return handle
 
-    async def _refused(self, request: web.Request) -> web.Response | None:
+    async def _instead(self, request: web.Request) -> web.StreamResponse | None:
         now_ms = self._venue.now_ms()
         wait_s = self._faults.slowness(request.path, now_ms)
         if wait_s:
             await asyncio.sleep(wait_s)
         fault = self._faults.refusal("rest", request.path, now_ms)
-        return refusal(fault.status, fault.retry_after_s) if fault else None
+        if fault is None:
+            return None
+        return await refused(request, refusal(fault.status, fault.retry_after_s), fault)
 
     async def _ping(self, _: web.Request) -> dict[str, Any]:
         return {}

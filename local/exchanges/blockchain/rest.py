@@ -11,9 +11,10 @@ from aiohttp import web
 from local.exchanges.blockchain.payloads import Book, Row
 from local.exchanges.blockchain.venue import Venue
 from local.exchanges.fault_plan import FaultPlan
+from local.exchanges.refused import refused
 from marketdata.times import iso_ms
 
-_Handler = Callable[[web.Request], Awaitable[web.Response]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RestApi:
@@ -41,14 +42,15 @@ class RestApi:
         return [web.get(path, self._served(answer)) for path, answer in table.items()]
 
     def _served(self, answer: Callable[[str], Any]) -> _Handler:
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             now_ms = self._venue.now_ms()
             wait_s = self._faults.slowness(request.path, now_ms)
             if wait_s:
                 await asyncio.sleep(wait_s)
             fault = self._faults.refusal("rest", request.path, now_ms)
             if fault:
-                return self.refusal(request.path, fault.status, fault.retry_after_s)
+                said = self.refusal(request.path, fault.status, fault.retry_after_s)
+                return await refused(request, said, fault)
             symbol = request.match_info.get("symbol", "")
             if symbol and symbol not in self._venue.symbols():
                 return self.refusal(request.path, 404)

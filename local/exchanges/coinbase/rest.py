@@ -14,10 +14,11 @@ from local.exchanges.coinbase.limits import Bucket, Limits
 from local.exchanges.coinbase.products import currency_objects
 from local.exchanges.coinbase.venue import FeedVenue
 from local.exchanges.fault_plan import FaultPlan
+from local.exchanges.refused import refused
 from marketdata.errors import LocalError
 from marketdata.times import iso_ms, parse_iso_ms
 
-_Answer = Callable[[web.Request], Awaitable[web.Response]]
+_Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SENTENCES = {
     429: "Public rate limit exceeded",
@@ -68,14 +69,15 @@ class RestApi:
         return [web.get(path, self._served(answer)) for path, answer in table.items()]
 
     def _served(self, answer: _Answer) -> _Answer:
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             now_ms = self._venue.now_ms()
             wait_s = self._faults.slowness(request.path, now_ms)
             if wait_s:
                 await asyncio.sleep(wait_s)
             fault = self._faults.refusal("rest", request.path, now_ms)
             if fault:
-                return refusal(fault.status, fault.retry_after_s)
+                said = refusal(fault.status, fault.retry_after_s)
+                return await refused(request, said, fault)
             if not request.headers.get("User-Agent"):
                 return _json({"message": "User-Agent header is required."}, 400)
             if not self._bucket.take(request.remote or "", time.monotonic()):

@@ -15,6 +15,7 @@ from local.exchanges.frames import Frame
 from local.exchanges.hub import Hub
 from local.exchanges.ladder import Ladder
 from local.exchanges.pace import Pace, Wanted, run_market
+from local.exchanges.refused import refused
 from local.exchanges.serving import ServeOptions, Serving, running, site
 from local.exchanges.stellar import answers
 from local.exchanges.stellar.chain import Chain
@@ -97,9 +98,9 @@ class RpcServer:
         wait_s = self._faults.slowness(request.path, self._chain.now_ms)
         if wait_s:
             await asyncio.sleep(wait_s)
-        refused = self._faults.refusal("rest", request.path, self._chain.now_ms)
-        if refused:
-            return _refusal(refused.status, refused.retry_after_s)
+        fault = self._faults.refusal("rest", request.path, self._chain.now_ms)
+        if fault:
+            return await refused(request, _refusal(fault.status, fault.retry_after_s), fault)
         if self._authorization not in ("", request.headers.get("Authorization")):
             return _refusal(401, None)
         if request.content_type != "application/json":

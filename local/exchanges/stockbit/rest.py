@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from local.exchanges.fault_plan import FaultPlan
+from local.exchanges.refused import refused
 from local.exchanges.stockbit.credentials import holder_of, trading_key
 
 _TEXTS = {
@@ -37,14 +38,14 @@ class RestApi:
         """Everything that is served."""
         return [web.get("/auth/websocket/key", self._key)]
 
-    async def _key(self, request: web.Request) -> web.Response:
+    async def _key(self, request: web.Request) -> web.StreamResponse:
         now_ms = time.time_ns() // 1_000_000
         wait_s = self._faults.slowness(request.path, now_ms)
         if wait_s:
             await asyncio.sleep(wait_s)
         fault = self._faults.refusal("rest", request.path, now_ms)
         if fault:
-            return refusal(fault.status, fault.retry_after_s)
+            return await refused(request, refusal(fault.status, fault.retry_after_s), fault)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or holder_of(token.strip(), now_ms / 1000) is None:
             return refusal(401)
