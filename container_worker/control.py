@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from container_worker import log
 from container_worker.kafka_client import ErrorLog, client_config, translate, unreachable
 from container_worker.kafka_topics import ANSWER_SECONDS
+from container_worker.outermost import Fail, outermost
 from container_worker.settings import KafkaSettings
 from marketdata import codec
 from marketdata.errors import BrokerUnavailable, DecodeError, TopicMismatch
@@ -43,20 +44,26 @@ class Control:
         self._topic = topic
         self._on_stop = on_stop
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread: threading.Thread | None = None
         self._consumer = _consumer_at_end(kafka, topic)
         self.stops = 0
         self.rejects = 0
         self.passed_over = 0
 
-    def start(self) -> None:
-        """Begins to read, from the offsets taken when this object was made."""
+    def start(self, fail: Fail) -> None:
+        """Begins to read, from the offsets taken when this object was made.
+
+        `fail` is told when nobody listens any more.
+        """
+        self._thread = threading.Thread(
+            target=outermost, args=(self._run, fail), name="control", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
         """Ends the thread; safe to call twice, and without `start`."""
         self._ended.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self._consumer.close()
 

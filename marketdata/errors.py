@@ -23,7 +23,8 @@ TapedeckError
 ├── ClientError              a client's message, answered with an `error` of the protocol
 ├── RequestError             a request to the HTTP API, answered with 400 or 404
 ├── BuildError               the functions' code could not be staged for a deployment
-└── LocalError               the stack on this machine: ports, folders, processes
+├── LocalError               the stack on this machine: ports, folders, processes
+└── ThreadDied               a thread ended on what nobody expected: a bug
 """
 
 from collections.abc import Sequence
@@ -170,3 +171,7 @@ class BuildError(TapedeckError):
 
 class LocalError(TapedeckError):
     """The stack on this machine cannot start or go on: a port, a folder, a process."""
+
+
+class ThreadDied(TapedeckError):
+    """A thread ended on what nobody expected; its traceback is in the log."""

@@ -19,6 +19,7 @@ from container_worker.control import Control
 from container_worker.exchanges import REGISTRY
 from container_worker.exchanges.adapter import Channel
 from container_worker.kafka import Producer, check_topics, create_missing, partition_counts
+from container_worker.outermost import outermost
 from container_worker.settings import CaptureSettings, JobSettings
 from container_worker.streams_file import Wish
 from container_worker.telemetry import Telemetry
@@ -28,6 +29,7 @@ from marketdata.errors import (
     RestrictedLocation,
     SettingsError,
     StoreError,
+    TapedeckError,
 )
 from marketdata.instruments import Instrument
 from marketdata.topics import (
@@ -97,7 +99,6 @@ def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None 
     control = Control(
         settings.kafka, settings.queue.control_topic, _on_stop(settings.queue_id, finish)
     )
-    control.start()
     try:
         producer = Producer(settings.kafka)
         wish = Wish(settings.queue_id, adapter.name, (settings.symbol,), (settings.type,))
@@ -118,6 +119,7 @@ def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None 
             stop=stop,
             finish=finish,
         )
+        control.start(stage.fail)
         return stage.run()
     finally:
         control.close()
@@ -191,8 +193,9 @@ def _write_instruments(
     """Names are a convenience: capture goes on without them, and tries again beside it."""
     known = list(instruments)
     if table and not _try_to_write(table, known):
+        write = partial(_keep_writing, table, stop, known)
         threading.Thread(
-            target=_keep_writing, args=(table, stop, known), name="instruments", daemon=True
+            target=outermost, args=(write, _not_written), name="instruments", daemon=True
         ).start()
 
 
@@ -206,6 +209,10 @@ def _try_to_write(table: str, known: Sequence[Instrument]) -> bool:
     try:
         instruments_table.write(table, known)
     except StoreError as error:
-        log.event("capture.instruments", level="error", message=str(error))
+        _not_written(error)
         return False
     return True
+
+
+def _not_written(error: TapedeckError) -> None:
+    log.event("capture.instruments", level="error", message=str(error))

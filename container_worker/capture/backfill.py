@@ -14,6 +14,7 @@ from container_worker.capture.retry import pause_s
 from container_worker.capture.timing import Timing
 from container_worker.capture.weight_budget import WeightBudget
 from container_worker.exchanges.adapter import Adapter, Channel, RestRequest
+from container_worker.outermost import Fail, outermost
 from marketdata import topics
 from marketdata.errors import (
     BadCredential,
@@ -51,7 +52,7 @@ class Backfill(threading.Thread):
         get: Callable[[RestRequest], bytes],
         *,
         report: Callable[[TapedeckError, tuple[str, ...]], None],
-        fail: Callable[[TapedeckError], None],
+        fail: Fail,
         timing: Timing,
         chance: random.Random,
     ) -> None:
@@ -98,11 +99,11 @@ class Backfill(threading.Thread):
 
     def run(self) -> None:
         """The thread's loop."""
-        try:
-            while (hole := self._next()) is not None:
-                self._fetch(hole)
-        except TapedeckError as error:
-            self._fail(error)
+        outermost(self._work, self._fail)
+
+    def _work(self) -> None:
+        while (hole := self._next()) is not None:
+            self._fetch(hole)
 
     def _hole(self, channel: Channel, first: int, last: int, deliver: Deliver) -> Hole | None:
         trades, candles = self._adapter.trades, self._adapter.candles

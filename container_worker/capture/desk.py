@@ -21,6 +21,7 @@ from container_worker.capture.retry import pause_s
 from container_worker.capture.snapshots import Snapshots
 from container_worker.capture.timing import Timing
 from container_worker.exchanges.adapter import Channel
+from container_worker.outermost import Fail, outermost
 from marketdata.errors import DecodeError, ExchangeError, TapedeckError, UnknownTicker
 from marketdata.instruments import Instrument
 from marketdata.messages import Gap
@@ -53,7 +54,7 @@ class Surroundings:
     last_known: Mapping[tuple[str, Channel], LastKnown]
     report: Callable[[str, TapedeckError, Sequence[str]], None]
     lost: Callable[[str, Channel, Gap], None]
-    fail: Callable[[TapedeckError], None]
+    fail: Fail
     listed: Callable[[Iterable[Instrument]], None]
 
 
@@ -103,14 +104,8 @@ class Desk(threading.Thread):
 
     def run(self) -> None:
         """The thread: prepares if that is still to do, then keeps the lines connected."""
-        try:
-            if self._prepare_at_last():
-                self._open()
-                self._keep()
-        except TapedeckError as error:
-            self._around.fail(error)
-        finally:
-            self._close()
+        outermost(self._work, self._around.fail)
+        outermost(self._close, self._around.fail)
 
     def replace_sockets(self) -> None:
         """Asks for another socket on every line, without a seam (rule 9)."""
@@ -142,6 +137,11 @@ class Desk(threading.Thread):
             timing=self._around.timing,
             chance=self._chance,
         )
+
+    def _work(self) -> None:
+        if self._prepare_at_last():
+            self._open()
+            self._keep()
 
     def _prepare_at_last(self) -> bool:
         stop, attempt = self._around.stop, 0

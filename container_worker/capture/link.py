@@ -20,6 +20,7 @@ from container_worker.capture.read_ahead import ReadAhead
 from container_worker.capture.timing import Timing
 from container_worker.capture.upgrade import open_socket
 from container_worker.exchanges.adapter import NOBODY, Adapter, Channel, Session, Socket
+from container_worker.outermost import outermost
 from marketdata.errors import ExchangeError, ExchangeUnavailable, TapedeckError
 from marketdata.messages import Cause
 
@@ -161,13 +162,12 @@ class Link(threading.Thread):
 
     def run(self) -> None:
         """The thread: from the connection to its end."""
-        try:
-            self._serve()
-        except TapedeckError as error:
-            self.error = self.error or error
-        finally:
-            self.is_gone = True
-            self._changed()
+        outermost(self._serve, self._fail)
+        self.is_gone = True
+        self._changed()
+
+    def _fail(self, error: TapedeckError) -> None:
+        self.error = self.error or error
 
     def _serve(self) -> None:
         self._begin_session()

@@ -18,6 +18,7 @@ from container_worker.capture.event_sync import Garbage, Missing, is_end, ledger
 from container_worker.capture.source import Source
 from container_worker.exchanges.adapter import Channel, Get
 from container_worker.exchanges.polling import Page, Polling, Query, Window
+from container_worker.outermost import outermost
 from marketdata.errors import DecodeError, ExchangeUnavailable, OutOfWindow, TapedeckError
 from marketdata.messages import Cause, ContractEvent
 
@@ -128,16 +129,18 @@ class Poller(threading.Thread):
 
     def run(self) -> None:
         """The thread: questions and answers until the end."""
-        try:
-            self._begin()
-            while not self._ending.is_set():
-                if not self._has_more():
-                    self._ending.wait(self._plan.poll_s)
-        except TapedeckError as error:
-            self.error = self.error or error
-        finally:
-            self.is_gone = True
-            self._plan.changed()
+        outermost(self._work, self._fail)
+        self.is_gone = True
+        self._plan.changed()
+
+    def _work(self) -> None:
+        self._begin()
+        while not self._ending.is_set():
+            if not self._has_more():
+                self._ending.wait(self._plan.poll_s)
+
+    def _fail(self, error: TapedeckError) -> None:
+        self.error = self.error or error
 
     def _begin(self) -> None:
         plan = self._plan

@@ -99,6 +99,15 @@ def of_network(url: str, error: OSError) -> ExchangeUnavailable:
     return ExchangeUnavailable(text)
 
 
+def of_nonsense(url: str) -> ExchangeError:
+    """The error for a request that HTTP's own rules forbid."""
+    host = urlsplit(url).hostname or url
+    return ExchangeError(
+        f"{host} cannot be asked: it redirects to what is no address, or a header's value "
+        "(a token?) has a character that HTTP does not take"
+    )
+
+
 def _retry_after_s(headers: Mapping[str, str], now_s: float, otherwise: int) -> int:
     text = headers.get("retry-after", "")
     if not text:

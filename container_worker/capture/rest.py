@@ -80,10 +80,12 @@ class RestClient:
             reason = error.reason
             cause = reason if isinstance(reason, OSError) else OSError(str(reason))
             raise refusals.of_network(url, cause) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: a redirect to what is no URL.
+        except (OSError, http.client.HTTPException) as error:
             cause = error if isinstance(error, OSError) else OSError(repr(error))
             raise refusals.of_network(url, cause) from error
+        except ValueError:
+            # Its text may have a token in it.
+            raise refusals.of_nonsense(url) from None
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         used = self._adapter.used_weight(headers)

@@ -12,6 +12,7 @@ from container_worker.capture.retry import pause_s
 from container_worker.capture.timing import Timing
 from container_worker.exchanges.adapter import RestBooks, RestRequest
 from container_worker.exchanges.outcomes import RestBook
+from container_worker.outermost import Fail, outermost
 from marketdata.errors import (
     DecodeError,
     ExchangeError,
@@ -39,7 +40,7 @@ class Snapshots(threading.Thread):
         get: Callable[[RestRequest], bytes],
         *,
         report: Callable[[TapedeckError, tuple[str, ...]], None],
-        fail: Callable[[TapedeckError], None],
+        fail: Fail,
         timing: Timing,
         chance: random.Random,
     ) -> None:
@@ -70,11 +71,11 @@ class Snapshots(threading.Thread):
 
     def run(self) -> None:
         """The thread's loop."""
-        try:
-            while (due := self._next()) is not None:
-                self._fetch(*due)
-        except TapedeckError as error:
-            self._fail(error)
+        outermost(self._work, self._fail)
+
+    def _work(self) -> None:
+        while (due := self._next()) is not None:
+            self._fetch(*due)
 
     def _next(self) -> tuple[str, int, Deliver] | None:
         with self._changed:

@@ -88,6 +88,12 @@ class Stage:
         self._troubles: dict[str, float] = {}
         self._desks = self._make_desks(reach)
 
+    def fail(self, error: TapedeckError) -> None:
+        """Ends it as failed, soon, for the first reason given; any thread may call this."""
+        if self._failure is None:
+            is_input = isinstance(error, UnknownTicker)
+            self._failure = InputError(str(error)) if is_input else error
+
     def run(self) -> int:
         """Captures until `stop` or `finish`; the exit code.
 
@@ -103,7 +109,7 @@ class Stage:
             for desk in self._desks:
                 desk.start()
             self._watch()
-        except TapedeckError as error:
+        except Exception as error:
             self._end_failed(error)
             raise
         return self._drain()
@@ -119,7 +125,7 @@ class Stage:
             last_known=self._form.last_known,
             report=self._report,
             lost=self._tell_loss,
-            fail=self._fail,
+            fail=self.fail,
             listed=self._form.listed,
         )
         wishes = [stream.wish for stream in self._streams]
@@ -179,7 +185,7 @@ class Stage:
     def _report(self, exchange: str, error: TapedeckError, tickers: Sequence[str]) -> None:
         """A trouble that passes; said once in a while, however often it comes."""
         if self._form.fatal(error):
-            self._fail(error)
+            self.fail(error)
             return
         now_s, text = time.monotonic(), str(error)
         if now_s < self._troubles.get(text, 0.0):
@@ -197,15 +203,13 @@ class Stage:
             if stream.wish.exchange == exchange:
                 stream.telemetry.lost(*channel, what_is_missing(gap))
 
-    def _fail(self, error: TapedeckError) -> None:
-        if self._failure is None:
-            is_input = isinstance(error, UnknownTicker)
-            self._failure = InputError(str(error)) if is_input else error
-
-    def _end_failed(self, error: TapedeckError) -> None:
+    def _end_failed(self, error: Exception) -> None:
+        text = f"capture died of a {type(error).__name__}: see the log"
+        if isinstance(error, TapedeckError):
+            text = str(error)
         self._ended.set()
         for stream in self._streams:
-            stream.telemetry.error(str(error), goes_on=False)
+            stream.telemetry.error(text, goes_on=False)
         self._join(_LAST_WORDS_S)
         self._producer.flush(_LAST_WORDS_S)
 

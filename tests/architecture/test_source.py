@@ -14,6 +14,7 @@ ENVIRONMENT_READERS = {
 }
 OUTERMOST = {
     "container_worker/__main__.py",
+    "container_worker/outermost.py",  # a thread's outermost frame: told to whom it concerns
     "local/background.py",  # a thread's outermost frame: raised again where it is asked for
 }
 FLOATS = {

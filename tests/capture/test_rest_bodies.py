@@ -102,6 +102,15 @@ def test_a_redirect_to_nowhere_is_the_exchanges_error(server, location) -> None:
         client.get(PATH)
 
 
+def test_a_token_that_is_no_header_is_told_without_itself(server) -> None:
+    client = rest(server().url)
+    for token in ("secret\n", "secret \u20ac"):
+        with pytest.raises(ExchangeError, match="a token") as caught:
+            client.get(RestRequest("/", 1, headers=(("Authorization", token),)))
+        assert "secret" not in repr(caught.value)
+        assert caught.value.__cause__ is None
+
+
 def test_the_books_go_on_after_a_refusal_that_breaks_off(server, wait_until) -> None:
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BOOK), BOOK)
     venue = server((refused(503), "stall"), (whole, "close"))

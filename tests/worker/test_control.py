@@ -34,7 +34,7 @@ def test_an_old_stop_is_not_heard_and_one_during_start_up_is(
     control = Control(broker, topic, stops.append)
     try:
         command(topic, stop_of("early"))
-        control.start()
+        control.start(print)
         command(topic, stop_of("late"))
         wait_until(lambda: len(stops) >= 2, what="two stops")
     finally:
@@ -48,7 +48,7 @@ def test_poison_and_unknown_commands_are_counted_and_passed_over(
     topic = new_topic()
     stops = []
     control = Control(broker, topic, stops.append)
-    control.start()
+    control.start(print)
     try:
         for poison in (b"\xff\xfe", b"{", b"[]", b'{"command":"dance","queue_id":"x"}', b""):
             command(topic, poison)
