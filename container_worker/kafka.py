@@ -7,13 +7,14 @@ Library errors become `marketdata.errors` at this port and nowhere else.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
+from container_worker import log
 from container_worker.kafka_client import client_config, translate
 from container_worker.kafka_topics import check_topics, create_missing, partition_counts
 from container_worker.settings import KafkaSettings
@@ -64,11 +65,12 @@ class Producer:
     """An idempotent producer with a memory bound of its own.
 
     Callbacks run inside `send`, `poll` and `flush`, in the thread that called. Several threads
-    may use one producer; records of one key keep the order of their `send`s.
+    may use one producer; records of one key keep the order of their `send`s. A record for one
+    of the `expendable` topics that the broker refuses is lost, logged, and ends nothing.
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._servers = kafka.bootstrap_servers
+    def __init__(self, kafka: KafkaSettings, *, expendable: Collection[str] = ()) -> None:
+        self._expendable = frozenset(expendable)
         self._bound = kafka.buffer_bytes
         self._whole = kafka.buffer_bytes + kafka.buffer_bytes // _RESERVE
         config = client_config(kafka) | producer_config(kafka)
@@ -160,8 +162,13 @@ class Producer:
         with self._lock:
             self.acked += 1
             self.held_bytes -= len(message) + _RECORD_COST
-        if error is not None and self._failure is None:
-            self._failure = translate(error, f"a record for {message.topic()} was refused")
+        if error is None:
+            return
+        ours = translate(error, f"a record for {message.topic()} was refused")
+        if message.topic() in self._expendable:
+            log.event("kafka.refused", level="warning", reason=str(ours))
+        elif self._failure is None:
+            self._failure = ours
 
     def _delivered_to(self, on_ack: Acked, error: KafkaError | None, message: Any) -> None:
         self._delivered(error, message)

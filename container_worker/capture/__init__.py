@@ -62,7 +62,7 @@ def run_streams(
     """
     wishes = _wishes(settings, streams)
     check_topics(settings.kafka, _topics_of(wishes, settings))
-    producer = Producer(settings.kafka)
+    producer = Producer(settings.kafka, expendable={REJECTS.name})
     form = Form(
         topic_of=lambda type_: TOPIC_OF_TYPE[type_].name,
         rejects_topic=REJECTS.name,
@@ -100,7 +100,7 @@ def run_job(settings: JobSettings, stop: threading.Event, timing: Timing | None 
         settings.kafka, settings.queue.control_topic, _on_stop(settings.queue_id, finish)
     )
     try:
-        producer = Producer(settings.kafka)
+        producer = Producer(settings.kafka, expendable={REJECTS.name})
         wish = Wish(settings.queue_id, adapter.name, (settings.symbol,), (settings.type,))
         form = Form(
             topic_of=lambda _type: settings.topic,

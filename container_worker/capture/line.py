@@ -209,6 +209,7 @@ class Line:
             return
         try:
             self._rounds.go(self.units.values(), now_s, watermark_s, connected=connected)
+            self._rejects.tick(now_s)
         finally:
             self._lock.release()
 

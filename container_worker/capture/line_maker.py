@@ -101,12 +101,18 @@ class LineMaker:
 
     def _make_line(self, units: Sequence[Unit]) -> Line:
         adapter, around, requests = self._adapter, self._around, self._requests
+        tickers = sorted({unit.channel.ticker for unit in units})
         return Line(
             adapter.name,
             _no_frames if adapter.socket is None else adapter.socket.decode,
             units=units,
             outlet=Outlet(around.producer, around.stop, around.timing.room),
-            rejects=Rejects(around.producer, adapter.name, around.rejects_topic),
+            rejects=Rejects(
+                around.producer,
+                adapter.name,
+                around.rejects_topic,
+                lambda error: around.report(adapter.name, error, tickers),
+            ),
             fetch=requests.snapshot,
             recover=requests.recover,
             audit_s=around.timing.audit,

@@ -77,7 +77,10 @@ class World:
         self.told = []
         self.at_ns = NOW_NS
         self.now_s = 0.0
-        rejects = Rejects(self.producer, "x", "rejects")
+        self.troubles = []
+        rejects = Rejects(
+            self.producer, "x", "rejects", lambda error: self.troubles.append(str(error))
+        )
         self.units = [self._unit(ticker, *one) for ticker in tickers for one in types.items()]
         self.line = Line(
             "x",

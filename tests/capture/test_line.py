@@ -71,6 +71,16 @@ def test_how_a_ticker_is_traded_is_told_once_a_change() -> None:
     assert world.socket.data_ns == 0
 
 
+def test_rejects_that_find_no_room_are_told_by_the_clock() -> None:
+    world = World()
+    world.producer.full = True
+    world.feed(garbage=True)
+    world.tick()
+    world.tick()
+    assert (world.rejects.seen, world.rejects.kept) == (1, 0)
+    assert ["not in rejects" in one for one in world.troubles] == [True]
+
+
 def test_records_of_our_own_numbers_say_so_and_each_has_its_clock() -> None:
     world = World()
     world.feed(state(), delta(), trade(1))

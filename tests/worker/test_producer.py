@@ -91,6 +91,16 @@ def test_a_record_that_the_broker_refuses_surfaces_as_an_error(broker, new_topic
         wait_until(lambda: producer.flush(0.1) < 0, what="the refusal")
 
 
+def test_a_refused_record_of_an_expendable_topic_ends_nothing(broker, new_topic):
+    topic, other = new_topic(), new_topic()
+    producer = Producer(broker, expendable={topic})
+    producer.send(Record(topic, b"k", random.Random(1).randbytes(2 * 1024 * 1024), []))
+    assert producer.flush(10) == 0
+    producer.send(Record(other, b"k", b"v", []))
+    assert producer.flush(10) == 0
+    assert producer.held_bytes == 0
+
+
 def test_topics_with_other_counts_and_missing_ones_are_named_together(broker, new_topic):
     name = new_topic(3)
     with pytest.raises(TopicMismatch) as raised:
