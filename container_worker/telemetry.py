@@ -4,7 +4,8 @@
     main loop ─► Telemetry.tick ─► `loading` every 5 s
 
 One record a ticker and type, keyed by the stream's id. The events go through the room that is
-kept for them (rule 5); one that finds none is dropped, since the next one says more.
+kept for them (rule 5); one that finds none is dropped, since the next one says more. Losses are
+told one by one or counted, none is dropped.
 """
 
 import threading
@@ -51,8 +52,9 @@ class Counter:
         self.type = stream_type
         self.records = 0
         self.next_loading_s = 0.0
-        self.next_loss_s = 0.0
-        self.untold = 0
+        self._next_loss_s = 0.0
+        self._untold = 0
+        self._what = ""
         self._telemetry = telemetry
         self._lock = threading.Lock()
 
@@ -63,6 +65,21 @@ class Counter:
             due = self.records % LOADING_RECORDS == 0
         if due:
             self._telemetry.loading(self)
+
+    def lose(self, what: str, times: int = 1) -> None:
+        """Something is missing, to be told."""
+        with self._lock:
+            self._untold += times
+            self._what = what
+
+    def losses(self, now_s: float, *, hurry: bool) -> tuple[str, int]:
+        """The last loss that is to be told now, and how many it stands for; 0 if none is."""
+        with self._lock:
+            if not self._untold or (now_s < self._next_loss_s and not hurry):
+                return "", 0
+            times, self._untold = self._untold, 0
+            self._next_loss_s = now_s + LOSS_SECONDS
+            return self._what, times
 
 
 class Telemetry:
@@ -105,9 +122,13 @@ class Telemetry:
         )
 
     def tick(self) -> None:
-        """Sends `loading` for every ticker whose last event is 5 s old; call it often."""
+        """Sends `loading` for every ticker whose last event is 5 s old; call it often.
+
+        Losses that wait are told too.
+        """
         now = self._monotonic()
         for counter in self._counters.values():
+            self._tell_losses(counter)
             if 0 < counter.next_loading_s <= now:
                 self.loading(counter)
 
@@ -119,22 +140,16 @@ class Telemetry:
         concerned = set(tickers) or {counter.ticker for counter in self._counters.values()}
         outcome = "goes on" if goes_on else "exits with 1"
         for counter in self._counters.values():
+            self._tell_losses(counter, hurry=not goes_on)
             if counter.ticker in concerned:
                 self._send(counter, "error", f"{message}; {outcome}")
 
     def lost(self, ticker: str, stream_type: str, what: str) -> None:
         """Something of one unit is missing; one event in 5 s at most counts the others."""
         counter = self._counters.get((ticker, stream_type))
-        if counter is None:
-            return
-        now = self._monotonic()
-        if now < counter.next_loss_s:
-            counter.untold += 1
-            return
-        counter.next_loss_s = now + LOSS_SECONDS
-        more = f" ({counter.untold} more gaps before)" if counter.untold else ""
-        counter.untold = 0
-        self._send(counter, "error", f"{what}{more}; goes on")
+        if counter is not None:
+            counter.lose(what)
+            self._tell_losses(counter)
 
     def finished(self) -> None:
         """A `stop` came and all data are durable."""
@@ -146,11 +161,21 @@ class Telemetry:
 
     def _end(self, status: Status, message: str) -> None:
         for counter in self._counters.values():
+            self._tell_losses(counter, hurry=True)
             counter.next_loading_s = 0.0
             text = f"{message} after {counter.records} {_noun(counter)} records"
             self._send(counter, status, text)
 
-    def _send(self, counter: Counter, status: Status, message: str) -> None:
+    def _tell_losses(self, counter: Counter, *, hurry: bool = False) -> None:
+        what, times = counter.losses(self._monotonic(), hurry=hurry)
+        if not times:
+            return
+        others = "1 more gap" if times == 2 else f"{times - 1} more gaps"
+        more = f" ({others} before)" if times > 1 else ""
+        if not self._send(counter, "error", f"{what}{more}; goes on"):
+            counter.lose(what, times)
+
+    def _send(self, counter: Counter, status: Status, message: str) -> bool:
         event = messages.Telemetry(
             queue_id=self._queue_id,
             symbol=counter.ticker,
@@ -164,7 +189,7 @@ class Telemetry:
         )
         key, value = self._queue_id.encode(), codec.encode(event)
         record = codec.Record(self._queue.events_topic, key, value, [])
-        self._sender.send(record, reserved=True)
+        return self._sender.send(record, reserved=True)
 
 
 def _noun(counter: Counter) -> str:

@@ -16,9 +16,12 @@ class Recorder:
 
     def __init__(self):
         self.records = []
+        self.full = False
 
     def send(self, record, on_ack=None, *, reserved=False):
         assert reserved
+        if self.full:
+            return False
         self.records.append(record)
         return True
 
@@ -119,6 +122,50 @@ def test_losses_of_a_unit_are_told_once_in_five_seconds_and_counted(queue):
         ("BTCUSDT", "missing: 5 to 6 (sequence); goes on"),
         ("ETHUSDT", "missing: 9 (stall); goes on"),
         ("BTCUSDT", "missing: 8 (sequence) (2 more gaps before); goes on"),
+    ]
+
+
+def lose(telemetry, *numbers):
+    for number in numbers:
+        telemetry.lost("BTCUSDT", "ws_depth", f"missing: {number} (sequence)")
+
+
+def test_losses_that_nothing_follows_are_told_by_the_clock(queue):
+    telemetry, recorder, clock = make(queue)
+    lose(telemetry, *range(10))
+    for _ in range(100):
+        clock.now += 0.2
+        telemetry.tick()
+    assert [event["message"] for event in recorder.events("error")] == [
+        "missing: 0 (sequence); goes on",
+        "missing: 9 (sequence) (8 more gaps before); goes on",
+    ]
+
+
+@pytest.mark.parametrize("end", ["finished", "interrupted", "error"])
+def test_losses_are_told_before_the_last_event(queue, end):
+    telemetry, recorder, _ = make(queue)
+    lose(telemetry, 1, 2)
+    if end == "error":
+        telemetry.error("Kafka refused a record", goes_on=False)
+    else:
+        getattr(telemetry, end)()
+    messages = [json.loads(record.value)["message"] for record in recorder.records]
+    assert len(messages) == 3
+    assert messages[1] == "missing: 2 (sequence); goes on"
+
+
+def test_a_loss_whose_event_finds_no_room_is_counted_with_the_next(queue):
+    telemetry, recorder, clock = make(queue)
+    recorder.full = True
+    lose(telemetry, 1, 2)
+    clock.now += 6
+    telemetry.tick()
+    recorder.full = False
+    clock.now += 6
+    telemetry.tick()
+    assert [event["message"] for event in recorder.events("error")] == [
+        "missing: 2 (sequence) (1 more gap before); goes on"
     ]
 
 
