@@ -85,7 +85,7 @@ class Gap(msgspec.Struct, frozen=True, tag_field="e", tag="gap", rename={"from_"
 class Watermark(
     msgspec.Struct, frozen=True, tag_field="e", tag="watermark", omit_defaults=True
 ):
-    """All events of this key and type up to `E` have been written (rule 17)."""
+    """All events of this key and type before `E` are written, or in a told gap (rule 17)."""
 
     E: int
     s: str

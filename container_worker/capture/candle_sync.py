@@ -72,7 +72,8 @@ class CandleSync(GuardedSync[CandleState]):
         last = self._current.start_ms - self._current.length_ms
         known = lost.first is not None and lost.first <= last
         first, last_lost = (lost.first, last) if known else (None, None)
-        hole = self._gap(first, last_lost, "backpressure", lost.from_, self.event_ms)
+        to_ms = max(self.event_ms, lost.from_)
+        hole = self._gap(first, last_lost, "backpressure", lost.from_, to_ms)
         again = Write(self._candle(self._current), self._current.start_ms)
         return [*self._told(hole, self._current.length_ms), again]
 

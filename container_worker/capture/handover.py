@@ -66,6 +66,7 @@ class Handover:
         role = Role.CURRENT if source is None else self._sources.role(source)
         for unit in self._units:
             if source is None or not unit.sync.single or _counts(role, unit):
+                unit.watch.disturbed()
                 self._effects.run(unit, unit.sync.disrupted(cause), received_ns)
             elif role is Role.NEW:
                 unit.sync.lost_new()

@@ -139,6 +139,7 @@ class Line:
             if source is not self._sources.current:
                 self._handover.meet(source, received_ns)
             self._outlet.make_room()
+            self._clock.heard_ns = received_ns
             for outcome in outcomes:
                 if type(outcome) is not ConnectionNumber:
                     self._route(outcome, frame, received_ns, source)
@@ -151,6 +152,7 @@ class Line:
         with self._lock:
             self._handover.meet(source, received_ns)
             self._outlet.make_room()
+            self._clock.heard_ns = received_ns
             for unit in self.units.values():
                 sync = unit.sync
                 if not isinstance(sync, EventSync):
@@ -158,7 +160,7 @@ class Line:
                 for event in page.events:
                     self._run(unit, sync.take(event, received_ms), received_ns)
                 self._run(unit, sync.reached(page.cursor, page.window), received_ns)
-                self._clock.saw(sync.event_ms, received_ms, sync.clock)
+                self._clock.saw(sync.event_ms, sync.clock)
 
     def offer(self, book: RestBook) -> None:
         """A book from the REST interface."""
@@ -272,7 +274,7 @@ class Line:
             self._run(unit, emissions, received_ns)
         elif isinstance(event, BookState):
             self._answer(unit)
-        self._clock.saw(sync.event_ms, received_ms, sync.clock)
+        self._clock.saw(sync.event_ms, sync.clock)
 
     def _name(self, last: LastTrade, received_ns: int) -> None:
         """That there is no trade beyond our last is no life, but says that silence is true."""
@@ -286,8 +288,8 @@ class Line:
 
     def _answer(self, unit: Unit) -> None:
         if unit.watch.is_doubted:
-            unit.watch.answered()
             unit.asked = 0
+        unit.watch.answered()
 
     def _fetch_book(self, ticker: str) -> None:
         if self._fetch is not None:

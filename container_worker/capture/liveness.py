@@ -12,6 +12,8 @@ _PATIENCE = 4.0
 """Silence is an alarm after so many times the longest usual interval ..."""
 _SLOW_PATIENCE = 2.0
 """... and, where that is more than `MOST_S`, after so many times."""
+_QUIET = 3.0
+"""Within so many times its patience the unit was stated anew and its socket replaced."""
 _BLOCK_ARRIVALS = 100
 _BLOCK_S = 3_600.0
 _FADING = 0.84
@@ -78,23 +80,27 @@ class Pace:
         self._is_doubted = True
 
     @property
+    def is_known(self) -> bool:
+        """Whether there were arrivals enough to know it."""
+        return self._arrivals >= LEAST_ARRIVALS
+
+    @property
     def longest_s(self) -> float:
         """The longest usual interval."""
         return max(self._longest_s, self._block_longest_s)
 
+    @property
+    def quiet_s(self) -> float:
+        """After so long a silence it is just quiet: an alarm would have shown a loss."""
+        return max(MOST_S, _QUIET * self._wait_s()) if self.is_known else MOST_S
+
     def patience_s(self) -> float | None:
         """How long it may be silent; None while that is not known."""
-        if self._arrivals < LEAST_ARRIVALS or self._seen_s is None:
+        if not self.is_known or self._seen_s is None:
             return None
-        usual_s = self.longest_s
-        wait_s = max(
-            self._least_s,
-            min(_PATIENCE * usual_s, self._most_s),
-            _SLOW_PATIENCE * usual_s,
-        )
         known_s = max(self._seen_s - self._since_s, self._least_s / 10)
         youth = 1.0 + _YOUTH * self._least_s / known_s
-        return wait_s * youth * self._patience
+        return self._wait_s() * youth * self._patience
 
     def silent(self, now_s: float) -> bool:
         """Whether its silence is longer than its pace allows; after a rest it begins anew."""
@@ -102,6 +108,14 @@ class Pace:
             self._seen_s = now_s
         wait_s = self.patience_s()
         return wait_s is not None and now_s - self._seen_s > wait_s
+
+    def _wait_s(self) -> float:
+        usual_s = self.longest_s
+        return max(
+            self._least_s,
+            min(_PATIENCE * usual_s, self._most_s),
+            _SLOW_PATIENCE * usual_s,
+        )
 
     def _learn(self, interval_s: float, now_s: float) -> None:
         self._block_arrivals += 1

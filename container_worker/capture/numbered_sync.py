@@ -61,7 +61,8 @@ class NumberedSync(GuardedSync[E]):
         first, last = lost.first, self.last
         if first is None or last is None or last < first:
             first = last = None
-        return [gap(self._gap(first, last, "backpressure", lost.from_, self.event_ms))]
+        to_ms = max(self.event_ms, lost.from_)
+        return [gap(self._gap(first, last, "backpressure", lost.from_, to_ms))]
 
     def _first_id(self, write: Write) -> int | None:
         return write.id if isinstance(write.id, int) else None
@@ -72,10 +73,9 @@ class NumberedSync(GuardedSync[E]):
         if step.verdict is Verdict.DROP:
             self.repeats += 1
             return []
-        if step.verdict is Verdict.GAP and self._held.add(first, final, event):
-            return []
-        out = self._advance(event, step)
-        while self._held and (waiting := self._held.next(step.last)):
+        waits = step.verdict is Verdict.GAP and self._held.add(first, final, event)
+        out = [] if waits else self._advance(event, step)
+        while self._held and (waiting := self._held.next(self.last or 0)):
             first, final = self._span(waiting)
             step = follow(self.last, first, final)
             if step.verdict is not Verdict.DROP:
@@ -83,5 +83,5 @@ class NumberedSync(GuardedSync[E]):
         return out
 
     def _missing(self, missing: tuple[int, int], event_ms: int) -> Gap:
-        cause, from_ms = self._cause or "sequence", min(self._since_ms, event_ms)
+        cause, from_ms = self._cause or "sequence", min(self._last_ms, event_ms)
         return self._gap(*missing, cause, from_ms or event_ms, event_ms)

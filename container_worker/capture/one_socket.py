@@ -151,7 +151,7 @@ class OneSocketSync(GuardedSync[E]):
 
     def _as_believed(self, event: E, received_ms: int) -> E:
         """Of a second socket's event that is an hour ahead all but its time (rule 10)."""
-        known_ms = self.event_ms or received_ms
+        known_ms = self._clock_ms(received_ms)
         if self._time(event) - known_ms <= AN_HOUR_MS:
             return event
         timed = msgspec.structs.replace(event.message, E=known_ms)

@@ -49,6 +49,7 @@ class Rounds:
                 continue
             if connected:
                 run(unit, unit.sync.audit(now_s, self._audit_s), now_ns)
+                self._prove(unit, now_s)
                 self._watermark(unit, now_s, watermark_s)
             self._listen(unit, now_s, listens=listens)
 
@@ -68,16 +69,22 @@ class Rounds:
             channel = unit.channel
             source.broken(f"{channel.ticker} ({channel.type}) fell silent", "stall")
 
+    def _prove(self, unit: Unit, now_s: float) -> None:
+        """A sign of life says that what was sent before it has come."""
+        sync = unit.sync
+        if unit.watch.was_heard(now_s):
+            sync.proved_ms = max(sync.proved_ms, self._clock.complete_ms(sync.clock))
+
     def _watermark(self, unit: Unit, now_s: float, watermark_s: float) -> None:
         sync = unit.sync
         if now_s < unit.watermark_due_s or not sync.settled:
             return
-        cursor, complete_ms = sync.cursor, sync.event_ms
-        if cursor is None:
-            complete_ms = max(complete_ms, self._clock.complete_ms(sync.clock, now_s))
-        if complete_ms <= unit.watermark_ms:
+        cursor, complete_ms = sync.cursor, max(sync.event_ms, sync.proved_ms)
+        if cursor is None and unit.watch.is_quiet(now_s):
+            complete_ms = max(complete_ms, self._clock.complete_ms(sync.clock))
+        if complete_ms <= sync.marked_ms:
             return
         mark = Watermark(complete_ms, unit.channel.ticker, self._effects.exchange, cursor)
         if self._outlet.send(unit, Write(mark, complete_ms), time.time_ns()):
-            sync.event_ms = unit.watermark_ms = complete_ms
+            sync.marked_ms = complete_ms
             unit.watermark_due_s = now_s + watermark_s

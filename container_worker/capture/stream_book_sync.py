@@ -152,7 +152,7 @@ class StreamBookSync(OneSocketSync[BookState | BookDelta]):
         """The own book is what the exchange says; a received time is none of its own."""
         if self.clock == "exchange" or not self._is_timed:
             self.event_ms = max(self.event_ms, event_ms)
-        self._verified_ms = self.event_ms
+        self._verified_ms = self._since_ms
         self._suspect, self._crossed_ms = False, None
 
     def _restated(self, hole: Gap | None, stated: DepthSnapshot) -> Emissions:
@@ -181,7 +181,7 @@ class StreamBookSync(OneSocketSync[BookState | BookDelta]):
         if self._joining is not None and self._joining.is_loss:
             return self._go_over()
         self._joining = None
-        self._verified_ms, self._crossed_ms = self.event_ms, None
+        self._verified_ms, self._crossed_ms = self._since_ms, None
         return []
 
     def _go_over(self) -> Emissions:

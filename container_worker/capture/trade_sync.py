@@ -77,7 +77,7 @@ class TradeSync(NumberedSync[Trade]):
         named, named_ms = self._named
         if id_ < named or received_ms - named_ms < BELIEVED_AFTER_MS:
             return []
-        hole = self._missing((self.last + 1, named), max(self._since_ms, received_ms))
+        hole = self._missing((self.last + 1, named), max(self._last_ms, received_ms))
         self.last, self.skipped, self._cause = named, True, None
         self._named = (id_, received_ms) if id_ > named else None
         return self._told(hole)

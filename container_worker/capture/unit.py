@@ -35,6 +35,8 @@ class Core(Protocol):
     single: bool
     on_new: bool
     event_ms: int
+    proved_ms: int
+    marked_ms: int
     muted: bool
 
     @property
@@ -106,7 +108,6 @@ class Unit:
     key: bytes
     headers: codec.Headers
     wrote: Callable[[], None]
-    watermark_ms: int = 0
     watermark_due_s: float = 0.0
     watch: Watch = field(default_factory=lambda: Watch(LEAST_SILENCE_S))
     asked: int = 0

@@ -22,9 +22,10 @@ E = TypeVar("E", bound=Event)
 class UnitSync:
     """What all capture units have in common.
 
-    `event_ms` is the time up to which everything was written: the highest event or watermark.
-    `muted` says that records are lost for want of room, until `speak` (rule 5). `clock` is
-    whose time the last event had. `ours`: the ids are capture's own (rule 7).
+    `event_ms` is the time of its last event. Up to `proved_ms` a later sign of life has shown
+    that nothing is missing; `marked_ms` is its last watermark's. `muted` says that records are
+    lost for want of room, until `speak` (rule 5). `clock` is whose time the last event had.
+    `ours`: the ids are capture's own (rule 7).
 
     A unit that is `single` cannot merge what two sockets bring: it takes from one of them, and
     `on_new` says that it is the second.
@@ -39,6 +40,7 @@ class UnitSync:
         self.exchange = exchange
         self.ticker = ticker
         self.event_ms = 0
+        self.proved_ms = self.marked_ms = 0
         self.muted = False
         self.repeats = 0
         self._known_ms = 0 if last is None else last.event_ms
@@ -57,7 +59,15 @@ class UnitSync:
     @property
     def _since_ms(self) -> int:
         """The time up to which everything is known to be written, by us or before us."""
-        return self.event_ms or self._known_ms
+        return max(self.event_ms, self.proved_ms, self.marked_ms) or self._known_ms
+
+    @property
+    def _last_ms(self) -> int:
+        """The time of its last sign of life, or of what was written before us.
+
+        What its own silence or its ids show as lost may lie anywhere after it.
+        """
+        return max(self.event_ms, self.proved_ms) or self._known_ms
 
     def newest(self, id_: int, received_ms: int) -> Emissions:
         """The exchange names its newest event, without telling it (`LastTrade`)."""
@@ -131,10 +141,14 @@ class GuardedSync(UnitSync, Generic[E]):
     def _accept(self, event: E) -> Emissions:
         raise NotImplementedError
 
+    def _clock_ms(self, received_ms: int) -> int:
+        """The ticker's time, which an event may not be an hour ahead of."""
+        return max(self.event_ms, self.proved_ms, self.marked_ms) or received_ms
+
     def take(self, event: E, received_ms: int) -> Emissions:
         """What an event leads to."""
         event_ms = self._time(event)
-        known_ms = self.event_ms or received_ms
+        known_ms = self._clock_ms(received_ms)
         if self._guard.held is None and event_ms - known_ms <= AN_HOUR_MS:
             return self._accept(event)
         ready, refused = self._guard.admit(event, event_ms, known_ms)
@@ -162,14 +176,11 @@ class UnnumberedSync(UnitSync):
 
     def disrupted(self, cause: Cause) -> Emissions:
         """Opens the gap, unless it is open or nothing was ever told."""
-        if self._open is not None or not self.event_ms:
-            return []
-        self._open = self._gap(None, None, cause, self.event_ms, None)
-        return [gap(self._open)]
+        return self._begin_gap(cause, self._since_ms)
 
     def stalled(self) -> Emissions:
         """Nothing else would show what did not come, so that it is a gap."""
-        return [*self.disrupted("stall"), Restate()]
+        return [*self._begin_gap("stall", self._last_ms), Restate()]
 
     def overflow(self, unsent: Sequence[Write]) -> Emissions:
         """Goes silent; the gap is open until the first event after `speak`."""
@@ -183,6 +194,12 @@ class UnnumberedSync(UnitSync):
         """The next event closes the gap."""
         self.muted = False
         return []
+
+    def _begin_gap(self, cause: Cause, from_ms: int) -> Emissions:
+        if self._open is not None or not self.event_ms:
+            return []
+        self._open = self._gap(None, None, cause, from_ms, None)
+        return [gap(self._open)]
 
     def _close(self, event_ms: int) -> Emissions:
         """The end of an open gap, before the event that shows it; nothing while muted."""
