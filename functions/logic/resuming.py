@@ -216,14 +216,16 @@ class Resuming:
 
 
 def given_cursors(given: Collection[str] | None) -> list[Cursor] | None:
-    """The cursors of `from`, the first of each source; None where there is no `from`.
+    """The cursors of `from`, the first of each source and topic id; None without a `from`.
+
+    Which id counts is for the source's head to say.
 
     Raises:
         ClientError: VALIDATION_ERROR that names the one which is none.
     """
     if given is None:
         return None
-    found: dict[Source, Cursor] = {}
+    found: dict[tuple[Source, str], Cursor] = {}
     for text in given:
         try:
             cursor = parse_cursor(text)
@@ -231,5 +233,5 @@ def given_cursors(given: Collection[str] | None) -> list[Cursor] | None:
             raise client_error(
                 VALIDATION_ERROR, f"`from`: not a cursor: {text[:80]!r}"
             ) from None
-        found.setdefault(cursor.source, cursor)
+        found.setdefault((cursor.source, cursor.topic_id), cursor)
     return list(found.values())

@@ -56,6 +56,14 @@ def test_from_the_newest_cursor_nothing_comes_again(client, feed):
     assert updates(client) == []
 
 
+def test_of_two_lives_of_a_topic_the_cursor_of_the_present_one_counts(client, feed):
+    cursors = feed.put(SOURCE, KEY, tick(1), tick(2))
+    older = f"ticks:older:{SOURCE.partition}:900"
+    for given in ((older, cursors[0]), (cursors[0], older)):
+        assert client.subscribe(NAME, resume=True, from_=given)["recovered"] is True
+    assert updates(client) == [(2, cursors[1])] * 2
+
+
 @pytest.mark.parametrize("case", ["none", "another life", "ahead", "a hole", "too many"])
 def test_what_cannot_be_recovered_is_said_and_it_begins_now(new_client, feed, case):
     client = new_client(most=2)
