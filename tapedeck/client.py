@@ -25,6 +25,7 @@ from marketdata.client_messages import (
     Subscribe,
     Unsubscribe,
 )
+from marketdata.errors import InputError
 from marketdata.server_messages import Registered, Subscribed, Unsubscribed
 from tapedeck.client_link import Pace
 from tapedeck.client_loop import Loop
@@ -47,12 +48,13 @@ class Client(Iterator[Update | Notice]):
         url: The address of a stage: `…/stream`, `…/ws`.
         key: The API key; None where none is asked for. It goes into a header, never the URL.
         resume: Ask for cursors, so that a new connection goes on where the last one ended.
-        queue_size: How many updates wait for the program; then the oldest are dropped, and a
-            `Lost` says how many.
+        queue_size: How many updates wait for the program, 1 or more; then the oldest are
+            dropped, and a `Lost` says how many. Notices and errors are never dropped.
         notices: Whether changes of the connection are yielded too.
         pace: The times to wait.
 
     Raises:
+        InputError: at once, a `queue_size` below 1.
         ClientError: from the method concerned, what the server refused. From the iteration,
             what it refused later: a revoked key, a symbol that is not captured any more.
         GatewayUnavailable: from the first use, when the first connection fails. Later failures
@@ -69,6 +71,8 @@ class Client(Iterator[Update | Notice]):
         notices: bool = False,
         pace: Pace | None = None,
     ) -> None:
+        if queue_size < 1:
+            raise InputError(f"`queue_size` must be 1 or more, not {queue_size}")
         self._pace = pace or Pace()
         self._resume = resume
         self._mailbox = Mailbox(queue_size)

@@ -3,7 +3,7 @@
     reading thread ─ put ─► Mailbox ─ take ─► for message in client
 
 Bounded: when it is full the oldest update is dropped, and a `Lost` that counts what was dropped
-comes before the next one.
+comes before whatever is left.
 """
 
 import threading
@@ -15,12 +15,15 @@ Item = Update | Notice | Exception
 
 
 class Mailbox:
-    """A bounded queue of one reader; `size` counts updates, notices are few and always fit."""
+    """A queue of one reader with room for `size` updates, at least 1.
+
+    Notices and errors are few: they always fit and are never dropped.
+    """
 
     def __init__(self, size: int) -> None:
         self._items: deque[Item] = deque()
         self._size = size
-        self._dropped = 0
+        self._updates = self._dropped = 0
         self._closed = False
         self._changed = threading.Condition()
 
@@ -29,9 +32,8 @@ class Mailbox:
         with self._changed:
             if self._closed:
                 return
-            if len(self._items) >= self._size:
-                self._items.popleft()
-                self._dropped += 1
+            if isinstance(item, Update):
+                self._make_room()
             self._items.append(item)
             self._changed.notify()
 
@@ -42,10 +44,23 @@ class Mailbox:
             if self._dropped:
                 lost, self._dropped = Lost("slow", self._dropped), 0
                 return lost
-            return self._items.popleft() if self._items else None
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._updates -= isinstance(item, Update)
+            return item
 
     def close(self) -> None:
         """Wake whoever waits; what is there can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _make_room(self) -> None:
+        """For one update more."""
+        if self._updates < self._size:
+            self._updates += 1
+            return
+        oldest = next(at for at, one in enumerate(self._items) if isinstance(one, Update))
+        del self._items[oldest]
+        self._dropped += 1

@@ -2,7 +2,11 @@
 
 import random
 
+import pytest
+
+import tapedeck
 from marketdata.client_messages import Filters, Register, Subscribe, Unsubscribe
+from marketdata.errors import InputError
 from tapedeck.client_link import text_of
 from tapedeck.client_mailbox import Mailbox
 from tapedeck.client_messages import Connected, Event, Lost, Price, understand
@@ -73,14 +77,31 @@ def test_updates_without_a_cursor_are_never_taken_for_copies():
     assert progress.cursors() == []
 
 
-def test_a_full_mailbox_drops_the_oldest_and_says_so_before_the_next():
+def test_a_full_mailbox_drops_the_oldest_updates_and_says_so_before_the_next():
     mailbox = Mailbox(2)
-    for attempt in range(5):
-        mailbox.put(Connected(attempt))
+    prices = [price(str(number), "") for number in range(5)]
+    for one in prices:
+        mailbox.put(one)
     mailbox.close()
-    mailbox.put(Connected(99))
+    mailbox.put(price("99", ""))
     taken = [mailbox.take(0) for _ in range(4)]
-    assert taken == [Lost("slow", 3), Connected(3), Connected(4), None]
+    assert taken == [Lost("slow", 3), prices[3], prices[4], None]
+
+
+def test_what_is_no_update_always_fits_into_a_mailbox_and_is_not_counted():
+    mailbox, refused = Mailbox(1), ValueError("refused")
+    notices = [Connected(1), Lost("reconnect"), refused]
+    for one in (price("A", ""), *notices, price("B", ""), price("C", ""), Connected(2)):
+        mailbox.put(one)
+    mailbox.close()
+    taken = iter(lambda: mailbox.take(0), None)
+    assert list(taken) == [Lost("slow", 2), *notices, price("C", ""), Connected(2)]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_client_that_could_keep_no_update_is_refused_at_once(size):
+    with pytest.raises(InputError, match=f"`queue_size` must be 1 or more, not {size}"):
+        tapedeck.Client("ws://localhost:3000/stream", queue_size=size)
 
 
 def test_nothing_is_said_that_the_server_assumes():
