@@ -9,6 +9,7 @@ A thread of its own keeps the connection: it connects again after a pause that g
 chance in it, subscribes to what was subscribed, and goes on where the last connection ended.
 """
 
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -27,7 +28,7 @@ from marketdata.client_messages import (
 )
 from marketdata.errors import InputError
 from marketdata.server_messages import Registered, Subscribed, Unsubscribed
-from tapedeck.client_link import Pace
+from tapedeck.client_link import Link, Pace
 from tapedeck.client_loop import Loop
 from tapedeck.client_mailbox import Mailbox
 from tapedeck.client_messages import Notice, Update
@@ -76,9 +77,8 @@ class Client(Iterator[Update | Notice]):
         self._pace = pace or Pace()
         self._resume = resume
         self._mailbox = Mailbox(queue_size)
-        self._loop = Loop(
-            url, key or "", self._pace, self._mailbox, resume=resume, notices=notices
-        )
+        connect = functools.partial(Link, url, key or "", self._pace)
+        self._loop = Loop(connect, self._pace, self._mailbox, resume=resume, notices=notices)
         self._asking = threading.Lock()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -146,7 +146,7 @@ class Client(Iterator[Update | Notice]):
             request = Request(message, kind)
             self._loop.ask(request)
             answer = request.wait(self._pace.answer_s)
-            self._loop.forget(request)
+            self._loop.forget()
         if answer is None:
             raise client_error(INTERNAL, f"no answer within {self._pace.answer_s:g} s")
         if isinstance(answer, Exception):

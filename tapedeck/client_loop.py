@@ -7,6 +7,7 @@ connect ─► restore what was subscribed ─► receive … broken ─► paus
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from marketdata.client_errors import INTERNAL, QUEUE_FULL, RATE_LIMITED, UNAUTHORIZED
@@ -39,24 +40,28 @@ _ANSWERS = Subscribed | Unsubscribed | Registered
 
 
 class Loop:
-    """Runs until `end`, or until the server says something that no new attempt can change."""
+    """Runs until `end`, or until the server says something that no new attempt can change.
+
+    `connect` opens a connection, as `Link` does; `clock` is monotonic, in seconds.
+    """
 
     def __init__(
         self,
-        url: str,
-        key: str,
+        connect: Callable[[], Link],
         pace: Pace,
         mailbox: Mailbox,
         *,
         resume: bool,
         notices: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url, self._key, self._pace = url, key, pace
+        self._connect, self._pace, self._clock = connect, pace, clock
         self._mailbox = mailbox
         self._resume, self._notices = resume, notices
         self._wishes, self._progress = Wishes(), Progress()
         self._request: Request[Any] | None = None
-        self._sent_on: Link | None = None
+        self._unanswered: Request[Any] | None = None
+        """What was sent on this connection and has no answer yet."""
         self._ended = threading.Event()
         self._attempts = self._failures = 0
         self._connected_once = False
@@ -64,17 +69,18 @@ class Loop:
         self._replace_at_s: float | None = None
 
     def ask(self, request: Request[Any]) -> None:
-        """Send a request on this connection and, while it has no answer, on each next one."""
-        if self._failure:
-            request.answer(self._failure)
-        self._sent_on, self._request = None, request
+        """Send a request on this connection and, while it has no answer, on each next one.
+
+        One at a time; when it is given up, this connection ends, because its answer may still
+        come and nobody could tell whose it is.
+        """
+        self._request = request
         if self._failure:
             request.answer(self._failure)
 
-    def forget(self, request: Request[Any]) -> None:
-        """Nobody waits for it any more."""
-        if self._request is request:
-            self._request = None
+    def forget(self) -> None:
+        """Nobody waits for the request any more."""
+        self._request = None
 
     def end(self) -> None:
         """Stop soon."""
@@ -105,30 +111,35 @@ class Loop:
             link.close()
 
     def _link(self) -> Link:
-        link = Link(self._url, self._key, self._pace)
+        link = self._connect()
         self._replace_at_s = None
         return link
 
     def _step(self, link: Link) -> Link:
         """One moment of a connection; the connection of the next moment."""
-        request = self._request
-        if request and self._sent_on is not link:
-            self._sent_on = link
-            link.send(request.message)
+        self._send(link)
         message = link.receive(POLL_S)
         if message:
-            self._failures = 0
             self._dispatch(message)
-        if self._replace_at_s is None or time.monotonic() < self._replace_at_s:
+            self._failures = 0  # unless it ends the connection
+        if self._replace_at_s is None or self._clock() < self._replace_at_s:
             return link
         return self._replaced(link)
+
+    def _send(self, link: Link) -> None:
+        if self._unanswered and self._unanswered.is_done:
+            raise self._no_answer()
+        request = self._request
+        if request and not request.is_done and request is not self._unanswered:
+            self._unanswered = request
+            link.send(request.message)
 
     def _replaced(self, old: Link) -> Link:
         """The new connection, once it stands, is up to date and the old one is closed."""
         try:
             new = self._link()
         except (LinkBroken, ClientError):
-            self._replace_at_s = time.monotonic() + self._pause()
+            self._replace_at_s = self._clock() + self._pause()
             return old
         try:
             while message := old.receive(0):
@@ -144,6 +155,7 @@ class Loop:
         return new
 
     def _restore(self, link: Link) -> None:
+        self._unanswered = None
         cursors = self._progress.cursors()
         for message in self._wishes.requests(cursors, resume=self._resume):
             answer = self._ask(link, message)
@@ -166,14 +178,17 @@ class Loop:
             Registered if isinstance(message, Register) else Subscribed
         )
         link.send(message)
-        until_s = time.monotonic() + self._pace.answer_s
-        while time.monotonic() < until_s and not self._ended.is_set():
+        until_s = self._clock() + self._pace.answer_s
+        while self._clock() < until_s and not self._ended.is_set():
             answer = link.receive(POLL_S)
             if isinstance(answer, kind) or _refuses(answer):
                 return answer
             if answer:
                 self._dispatch(answer)
-        raise LinkBroken(f"no answer within {self._pace.answer_s:g} s")
+        raise self._no_answer()
+
+    def _no_answer(self) -> LinkBroken:
+        return LinkBroken(f"no answer within {self._pace.answer_s:g} s")
 
     def _dispatch(self, message: ServerText) -> None:
         match message:
@@ -187,26 +202,27 @@ class Loop:
             case ErrorMessage():
                 self._refused(error_of(message))
             case Reconnect():
-                self._replace_at_s = time.monotonic()
+                self._replace_at_s = self._clock()
             case _:
                 pass
 
     def _answered(self, message: _ANSWERS) -> None:
-        request = self._request
-        if request is None or not isinstance(message, request.kind):
-            return
-        self._request = None
-        self._wishes.confirmed(request.message)
-        if not isinstance(message, Unsubscribed):
-            self._progress.begin(message.cursors)
-        request.answer(message)
+        request = self._unanswered
+        if request and isinstance(message, request.kind) and request.answer(message):
+            self._unanswered = None
+            self._wishes.confirmed(request.message)
+            if not isinstance(message, Unsubscribed):
+                self._progress.begin(message.cursors)
 
     def _refused(self, error: ClientError) -> None:
-        request, self._request = self._request, None
-        if request:
-            request.answer(error)
-        else:
+        """After INTERNAL nobody knows what the server has: a new connection is told."""
+        request = self._unanswered
+        if request and request.answer(error):
+            self._unanswered = None
+        elif request is None and error.code != INTERNAL:
             self._mailbox.put(error)
+        if error.code == INTERNAL:
+            raise error
 
     def _goes_on(self, error: LinkBroken | ClientError) -> bool:
         """Whether another attempt is made; waits for it."""
