@@ -33,7 +33,7 @@ from tapedeck.client_messages import (
     ServerText,
 )
 from tapedeck.client_request import Request
-from tapedeck.client_wishes import Progress, Wishes
+from tapedeck.client_wishes import Wishes
 
 POLL_S = 0.05
 _ANSWERS = Subscribed | Unsubscribed | Registered
@@ -58,7 +58,7 @@ class Loop:
         self._connect, self._pace, self._clock = connect, pace, clock
         self._mailbox = mailbox
         self._resume, self._notices = resume, notices
-        self._wishes, self._progress = Wishes(), Progress()
+        self._wishes = Wishes()
         self._request: Request[Any] | None = None
         self._unanswered: Request[Any] | None = None
         """What was sent on this connection and has no answer yet."""
@@ -156,14 +156,14 @@ class Loop:
 
     def _restore(self, link: Link) -> None:
         self._unanswered = None
-        cursors = self._progress.cursors()
-        for message in self._wishes.requests(cursors, resume=self._resume):
+        for message in self._wishes.requests(resume=self._resume):
             answer = self._ask(link, message)
             if isinstance(answer, ErrorMessage):
                 self._not_restored(message, error_of(answer))
-            elif not answer.recovered:
+                continue
+            self._wishes.restored(message, answer, self._clock())
+            if not answer.recovered:
                 self._mailbox.put(Lost("reconnect"))
-                self._progress.restart(answer.cursors)
 
     def _not_restored(self, message: ClientMessage, error: ClientError) -> None:
         if error.code in {RATE_LIMITED, INTERNAL} or not isinstance(message, Subscribe):
@@ -193,7 +193,7 @@ class Loop:
     def _dispatch(self, message: ServerText) -> None:
         match message:
             case Price() | Candle() | Depth() | Event():
-                if self._progress.is_new(message):
+                if self._wishes.takes(message, self._clock()):
                     self._mailbox.put(message)
             case Subscribed() | Unsubscribed() | Registered():
                 self._answered(message)
@@ -210,9 +210,8 @@ class Loop:
         request = self._unanswered
         if request and isinstance(message, request.kind) and request.answer(message):
             self._unanswered = None
-            self._wishes.confirmed(request.message)
-            if not isinstance(message, Unsubscribed):
-                self._progress.begin(message.cursors)
+            cursors = () if isinstance(message, Unsubscribed) else message.cursors
+            self._wishes.confirmed(request.message, cursors, self._clock())
 
     def _refused(self, error: ClientError) -> None:
         """After INTERNAL nobody knows what the server has: a new connection is told."""

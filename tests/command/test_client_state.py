@@ -7,21 +7,37 @@ import pytest
 import tapedeck
 from marketdata.client_messages import Filters, Register, Subscribe, Unsubscribe
 from marketdata.errors import InputError
+from marketdata.server_messages import Subscribed
 from tapedeck.client_link import text_of
 from tapedeck.client_mailbox import Mailbox
 from tapedeck.client_messages import Connected, Event, Lost, Price, understand
-from tapedeck.client_wishes import Progress, Wishes
+from tapedeck.client_wishes import SETTLED_S, Wishes
 
 
 def price(symbol, cursor):
     return Price(symbol, 1, None, "2025-10-10T14:30:00.000Z", "binance", cursor)
 
 
+def subscribed(*names, cursors):
+    wishes = Wishes()
+    wishes.confirmed(Subscribe(names), cursors, 0)
+    return wishes
+
+
+def confirmed(*cursors, recovered):
+    return Subscribed((), "t", cursors=cursors, recovered=recovered)
+
+
+def given(wishes):
+    """The `from` of each message that restores."""
+    return [sorted(one.from_ or ()) for one in wishes.requests(resume=True)]
+
+
 def asked(wishes):
     """`{(channel, name): (rate, interval)}` of the messages that restore."""
     return {
         (channel, name): (one.rate, one.interval)
-        for one in wishes.requests([], resume=True)
+        for one in wishes.requests(resume=True)
         for channel in one.channels
         for name in one.names
     }
@@ -51,30 +67,94 @@ def test_what_is_restored_is_what_a_server_would_hold_after_any_messages():
 
 def test_a_registration_is_restored_with_the_last_filters_and_the_cursors():
     wishes = Wishes()
-    wishes.confirmed(Register(Filters(types=("payment",))))
-    wishes.confirmed(Register(Filters(asset_codes=("USDC",))))
-    [restored] = wishes.requests(["events:id:0:7"], resume=True)
+    wishes.confirmed(Register(Filters(types=("payment",))), ["events:id:0:7"])
+    wishes.confirmed(Register(Filters(asset_codes=("USDC",))), ["events:id:0:9"])
+    [restored] = wishes.requests(resume=True)
     assert restored == Register(Filters(asset_codes=("USDC",)), True, ("events:id:0:7",))
-    [restored] = wishes.requests(["events:id:0:7"], resume=False)
+    [restored] = wishes.requests(resume=False)
     assert restored == Register(Filters(asset_codes=("USDC",)))
 
 
 def test_the_newest_cursor_of_each_source_is_kept():
-    progress = Progress()
-    progress.begin(["ticks:id:0:5", "ticks:id:1:9", "not a cursor"])
-    assert progress.is_new(price("A", "ticks:id:0:6"))
-    assert progress.is_new(price("B", "ticks:id:0:6")), "one record may be told under two names"
-    assert not progress.is_new(price("A", "ticks:id:0:6"))
-    assert not progress.is_new(price("A", "ticks:id:0:5"))
-    assert sorted(progress.cursors()) == ["ticks:id:0:6", "ticks:id:1:9"]
-    assert progress.is_new(price("A", "ticks:another:0:1")), "a topic that was made anew"
-    assert sorted(progress.cursors()) == ["ticks:another:0:1", "ticks:id:1:9"]
+    wishes = subscribed("A", "B", cursors=["ticks:id:0:5", "ticks:id:1:9", "not a cursor"])
+    assert wishes.takes(price("A", "ticks:id:0:6"), 0)
+    assert wishes.takes(price("B", "ticks:id:0:6"), 0), "one record may be told under two names"
+    assert not wishes.takes(price("A", "ticks:id:0:6"), 0)
+    assert not wishes.takes(price("A", "ticks:id:0:5"), 0)
+    assert given(wishes) == [["ticks:id:0:6", "ticks:id:1:9"]]
+    assert wishes.takes(price("A", "ticks:another:0:1"), 0), "a topic that was made anew"
+    assert given(wishes) == [["ticks:another:0:1", "ticks:id:1:9"]]
 
 
 def test_updates_without_a_cursor_are_never_taken_for_copies():
-    progress, event = Progress(), Event(1, "hash", "contract", [], {})
-    assert [progress.is_new(event), progress.is_new(event)] == [True, True]
-    assert progress.cursors() == []
+    wishes, event = Wishes(), Event(1, "hash", "contract", [], {})
+    wishes.confirmed(Register())
+    assert [wishes.takes(event, 0), wishes.takes(event, 0)] == [True, True]
+    assert given(wishes) == [[]]
+
+
+def test_a_message_that_is_not_restored_yet_goes_on_from_its_own_place():
+    """Two paces, at 10; the first is replayed up to 200, then the connection breaks."""
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    wishes.confirmed(Subscribe(("ETH",), rate="250ms"), ["ticks:id:0:10"])
+    first, _ = wishes.requests(resume=True)
+    wishes.restored(first, confirmed("ticks:id:0:10", recovered=True), 0)
+    for offset in (50, 120, 200):
+        assert wishes.takes(price("BTC", f"ticks:id:0:{offset}"), SETTLED_S * 9)
+    assert given(wishes) == [["ticks:id:0:200"], ["ticks:id:0:10"]]
+
+
+def test_names_of_one_request_go_on_from_the_lowest_place_and_nothing_comes_twice():
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    assert wishes.takes(price("BTC", "ticks:id:0:50"), 0)
+    wishes.confirmed(Subscribe(("ETH",)), ["ticks:id:0:60"])
+    assert wishes.takes(price("BTC", "ticks:id:0:200"), 0)
+    [request] = wishes.requests(resume=True)
+    assert request.from_ == ("ticks:id:0:60",)
+    wishes.restored(request, confirmed("ticks:id:0:60", recovered=True), 0)
+    again = [("BTC", 120), ("ETH", 150), ("BTC", 200), ("BTC", 210), ("ETH", 55)]
+    new = [one for one in again if wishes.takes(price(one[0], f"ticks:id:0:{one[1]}"), 0)]
+    assert new == [("ETH", 150), ("BTC", 210)]
+
+
+def test_a_quiet_name_moves_with_the_others_once_its_replay_must_be_over():
+    """Else the ring, which ends after minutes, would not reach back to its last update."""
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    wishes.confirmed(Subscribe(("ETH",), rate="250ms"), ["ticks:id:0:10"], 0)
+    wishes.confirmed(Register(Filters(types=("candle",))), ["ticks:id:0:10"], 0)
+    assert wishes.takes(price("BTC", "ticks:id:0:20"), SETTLED_S - 1)
+    assert given(wishes) == [["ticks:id:0:10"], ["ticks:id:0:20"], ["ticks:id:0:10"]]
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    wishes.confirmed(Subscribe(("ETH",), rate="250ms"), ["ticks:id:0:10"], 0)
+    wishes.confirmed(Register(Filters(types=("candle",))), ["ticks:id:0:10"], 0)
+    assert wishes.takes(price("BTC", "ticks:id:0:20"), SETTLED_S)
+    assert given(wishes) == [["ticks:id:0:10"], ["ticks:id:0:20"], ["ticks:id:0:20"]]
+
+
+def test_places_in_two_lives_of_a_topic_are_not_taken_for_whole():
+    wishes = subscribed("BTC", cursors=["ticks:id:0:900", "ticks:id:1:5"])
+    wishes.confirmed(Subscribe(("ETH",)), ["ticks:another:0:3"])
+    assert given(wishes) == [["ticks:id:1:5"]]
+
+
+def test_a_name_that_is_subscribed_again_goes_on_from_where_it_is():
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    wishes.confirmed(Subscribe(("BTC", "ETH"), rate="10s"), ["ticks:id:0:30"])
+    assert given(wishes) == [["ticks:id:0:10"]]
+    wishes.confirmed(Subscribe(("BTC",), rate="all"), ["prices:id:2:5"])
+    assert given(wishes) == [["prices:id:2:5"], ["ticks:id:0:30"]]
+    wishes.confirmed(Unsubscribe(("BTC",)))
+    wishes.confirmed(Subscribe(("BTC",), rate="10s"), ["ticks:id:0:40"])
+    assert given(wishes) == [["ticks:id:0:30"]]
+
+
+def test_a_server_that_cannot_go_on_begins_anew_whatever_has_come():
+    wishes = subscribed("BTC", cursors=["ticks:id:0:10"])
+    assert wishes.takes(price("BTC", "ticks:id:0:20"), 0)
+    [request] = wishes.requests(resume=True)
+    wishes.restored(request, confirmed("ticks:id:0:3", recovered=False), 0)
+    assert wishes.takes(price("BTC", "ticks:id:0:4"), 0)
+    assert given(wishes) == [["ticks:id:0:4"]]
 
 
 def test_a_full_mailbox_drops_the_oldest_updates_and_says_so_before_the_next():
