@@ -21,6 +21,8 @@ from marketdata.times import parse_iso_ms
 
 _END = 2**32 - 1
 _END_EVENT = f"-{_END:010d}"
+_MOST_LATE_MS = 60_000
+"""A node that tells no close times is taken to know every ledger that is a minute old."""
 
 
 class Missing(NamedTuple):
@@ -57,7 +59,9 @@ def end_of(ledger: int) -> str:
 class EventSync(UnitSync):
     """Publishes every event once, by rising id. Not thread-safe.
 
-    `event_ms` is the close time of the last ledger of which everything is written.
+    `event_ms` is the close time of the last ledger of which everything is written; where the
+    node tells none and no event does, it goes by the time of receipt, so that the cursor is
+    written with it.
     """
 
     def __init__(self, exchange: str, ticker: str, last: LastKnown | None = None) -> None:
@@ -110,8 +114,9 @@ class EventSync(UnitSync):
             out += self._found(self.event_ms or received_ms)
         return out + self._open(first, cause, received_ms)
 
-    def reached(self, cursor: str, window: Window) -> Emissions:
+    def reached(self, cursor: str, window: Window, received_ms: int = 0) -> Emissions:
         """Everything up to `cursor` has been taken; `window` is the node's as of then."""
+        has_moved = cursor > self._at
         passed_over, self._passes_over = self._passes_over, False
         if self.muted or passed_over or not cursor:
             return []
@@ -122,6 +127,10 @@ class EventSync(UnitSync):
         read_ms = self._read_ms
         if ledger_of(cursor) >= window.latest:
             read_ms = max(read_ms, self._believed(window.latest_ms))
+            if window.latest_ms:
+                self.clock = "exchange"
+            elif read_ms <= self.event_ms and has_moved:
+                self.clock, read_ms = "received", received_ms - _MOST_LATE_MS
         if read_ms <= self.event_ms:
             return []
         self.event_ms = read_ms
@@ -191,7 +200,7 @@ class EventSync(UnitSync):
         else:
             out += self._refuse_doubted(known_ms)
         self._before, self._at = self._at, event.id
-        self._read_ms = event_ms
+        self._read_ms, self.clock = event_ms, "exchange"
         # Others of this ledger may still come.
         self.event_ms = max(self.event_ms, event_ms - 1)
         out += self._found(event_ms)

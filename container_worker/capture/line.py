@@ -159,7 +159,8 @@ class Line:
                     continue
                 for event in page.events:
                     self._run(unit, sync.take(event, received_ms), received_ns)
-                self._run(unit, sync.reached(page.cursor, page.window), received_ns)
+                found = sync.reached(page.cursor, page.window, received_ms)
+                self._run(unit, found, received_ns)
                 self._clock.saw(sync.event_ms, sync.clock)
 
     def offer(self, book: RestBook) -> None:

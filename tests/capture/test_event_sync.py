@@ -59,7 +59,7 @@ class Topic:
         for each in events:
             self._run(self.sync.take(each, now_ms))
         cursor = cursor or (events[-1].id if events else "")
-        self._run(self.sync.reached(cursor, window or Window(1, 10_000)))
+        self._run(self.sync.reached(cursor, window or Window(1, 10_000), now_ms))
 
     def _run(self, emissions):
         for number, each in enumerate(emissions):
@@ -122,6 +122,22 @@ def test_written_up_to_is_the_close_of_the_last_whole_ledger() -> None:
     assert topic.sync.event_ms == close_ms(100)
     topic.page(event(400), cursor=end_of(500), window=Window(1, 500, 0))
     assert topic.sync.event_ms == close_ms(400)
+    assert topic.sync.clock == "exchange"
+
+
+def test_where_a_node_tells_no_times_a_quiet_chain_moves_on_by_ours() -> None:
+    topic = Topic()
+    topic.page(cursor=end_of(90), window=Window(1, 100), now_ms=NOW_MS)
+    assert topic.sync.event_ms == 0
+    for ledger in range(100, 200):
+        topic.page(cursor=end_of(ledger), window=Window(1, ledger), now_ms=close_ms(ledger))
+        assert topic.sync.event_ms == close_ms(ledger) - 60_000
+        assert topic.sync.clock == "received"
+    topic.page(cursor=end_of(199), window=Window(1, 199), now_ms=close_ms(900))
+    assert topic.sync.event_ms == close_ms(199) - 60_000
+    topic.page(event(200), cursor=end_of(200), window=Window(1, 200), now_ms=close_ms(201))
+    assert (topic.sync.event_ms, topic.sync.clock) == (close_ms(200), "exchange")
+    assert topic.gaps == []
 
 
 def test_a_quiet_chain_moves_on_by_its_own_clock() -> None:

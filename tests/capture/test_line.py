@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from container_worker.capture.event_sync import end_of
 from container_worker.exchanges.adapter import Channel
 from container_worker.exchanges.outcomes import (
     ConnectionNumber,
@@ -294,6 +295,17 @@ def chain_event(number):
     return ContractEvent(
         100 + number, "ab", "", msgspec.Raw(b"[]"), raw, id_, at, "contract", 1, 0, True
     )
+
+
+def test_a_chain_without_events_or_times_has_a_watermark_with_its_cursor_at_once() -> None:
+    world = World({"contract_events": "opaque"}, tickers=("events",))
+    for ledger, marks in ((100, 1), (101, 1), (102, 2)):
+        page = Page([], end_of(ledger), Window(90, ledger))
+        world.line.feed_page(page, rig.NOW_NS + ledger * 5 * 10**9, world.socket)
+        world.tick(40.0)
+        assert len(world.records("contract_events", "events")) == marks
+    mark, head = world.records("contract_events", "events")[-1]
+    assert (mark["cursor"], head.time) == (end_of(102), "received")
 
 
 def test_a_page_of_a_chain_is_written_once_and_the_watermark_has_its_cursor() -> None:
