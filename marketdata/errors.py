@@ -71,10 +71,14 @@ class RestrictedLocation(ExchangeError):
 
 
 class RateLimited(ExchangeError):
-    """HTTP 418 or 429; `retry_after_s` is what the exchange asked for, or our own guess."""
+    """HTTP 418 or 429; `retry_after_s` is what the exchange asked for, or our own guess.
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    `is_ban`: it serves this address nothing at all meanwhile.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float, is_ban: bool = False) -> None:
         self.retry_after_s = retry_after_s
+        self.is_ban = is_ban
         super().__init__(message)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from container_worker.capture.backfill import Backfill
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.last_known import LastKnown
 from container_worker.capture.line_maker import LineMaker, Requests
 from container_worker.capture.orders import Order, find_instruments, make_instruments
@@ -81,7 +82,8 @@ class Desk(threading.Thread):
         self._instruments: dict[str, Instrument] = {}
         self._lines: list[tuple[Line, Keeper]] = []
         timing, stop = around.timing, around.stop
-        self._rest = RestClient(adapter, reach.endpoints.rest, timing.rest, stop)
+        self._budgets = Budgets(adapter.limits, timing.restricted)
+        self._rest = RestClient(adapter, reach.endpoints.rest, timing.rest, stop, self._budgets)
         self._snapshots = self._make_snapshots()
         self._backfill = self._make_backfill()
 
@@ -167,6 +169,7 @@ class Desk(threading.Thread):
                 snapshot=None if self._snapshots is None else self._snapshots.request,
                 recover=None if self._backfill is None else self._backfill.request,
             ),
+            budgets=self._budgets,
             wake=self._wake.set,
         )
         for worker in (self._snapshots, self._backfill):

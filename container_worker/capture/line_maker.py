@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from container_worker import log
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.candle_sync import HISTORY
 from container_worker.capture.hole import Deliver
 from container_worker.capture.keeper import AnyLink, Keeper
@@ -26,12 +27,11 @@ from container_worker.capture.tidings import Tidings
 from container_worker.capture.timing import Timing
 from container_worker.capture.unit import Unit, make_sync
 from container_worker.capture.watch import Watch
-from container_worker.capture.weight_budget import WeightBudget
 from container_worker.exchanges.adapter import NOBODY, Channel, Get, Socket
 from container_worker.exchanges.outcomes import Outcome, TradingStatus
 from container_worker.exchanges.polling import Polling
 from marketdata import codec
-from marketdata.errors import ExchangeError
+from marketdata.errors import ExchangeError, TapedeckError
 from marketdata.instruments import Instrument
 from marketdata.topics import CANDLE_UPDATES, MINUTE_MS, TRADES
 
@@ -58,6 +58,7 @@ class LineMaker:
         *,
         chance: random.Random,
         requests: Requests,
+        budgets: Budgets,
         wake: Callable[[], None],
     ) -> None:
         self._reach = reach
@@ -66,8 +67,8 @@ class LineMaker:
         self._around = around
         self._chance = chance
         self._requests = requests
+        self._budgets = budgets
         self._wake = wake
-        self._connects = WeightBudget(reach.adapter.limits.connects_per_minute)
 
     def line(self, orders: Sequence[Order]) -> tuple[Line, Keeper]:
         """The line of these orders, and its keeper; nothing is connected yet."""
@@ -79,8 +80,8 @@ class LineMaker:
             life_s=adapter.limits.connection_life_s - around.timing.life_margin,
             timing=self._patient(around.timing),
             chance=self._chance,
-            connect_wait_s=partial(self._connects.wait_s, 1),
-            report=lambda error: around.report(adapter.name, error, _tickers(line)),
+            connect_wait_s=self._budgets.connect_wait_s,
+            report=partial(self._refused, _tickers(line)),
         )
         return line, keeper
 
@@ -98,6 +99,10 @@ class LineMaker:
             start = known.candle_start_ms if known else None
             first = last - (HISTORY - 1) * MINUTE_MS if start is None else start + MINUTE_MS
             recover(channel, first, last, line.fill)
+
+    def _refused(self, tickers: Sequence[str], error: TapedeckError) -> None:
+        self._budgets.connect_refused(error, time.monotonic())
+        self._around.report(self._adapter.name, error, tickers)
 
     def _make_line(self, units: Sequence[Unit]) -> Line:
         adapter, around, requests = self._adapter, self._around, self._requests

@@ -42,6 +42,7 @@ def of_status(
         return RateLimited(
             f"{adapter.name} {did} (HTTP {status} from {host}): trying again in {pause} s",
             retry_after_s=pause,
+            is_ban=status == 418,
         )
     said = " ".join(body[:200].decode("utf-8", "replace").split())
     said = f": {said}" if said else ""

@@ -12,9 +12,9 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 
 from container_worker.capture import refusals
-from container_worker.capture.weight_budget import WeightBudget
+from container_worker.capture.budgets import Budgets
 from container_worker.exchanges.adapter import Adapter, RestRequest
-from marketdata.errors import ExchangeUnavailable, RateLimited
+from marketdata.errors import ExchangeError, ExchangeUnavailable
 
 _LARGEST_BODY = 64 * 1024 * 1024
 _MOST_SAID = 2048
@@ -31,15 +31,18 @@ class RestClient:
     """Waits for the budget before it sends; safe to be used by several threads."""
 
     def __init__(
-        self, adapter: Adapter, base_url: str, timeout_s: float, stop: threading.Event
+        self,
+        adapter: Adapter,
+        base_url: str,
+        timeout_s: float,
+        stop: threading.Event,
+        budgets: Budgets,
     ) -> None:
         self._adapter = adapter
         self._base = base_url
         self._timeout_s = timeout_s
         self._stop = stop
-        limits = adapter.limits
-        self._budget = WeightBudget(limits.weight_per_minute, limits.weight_burst)
-        self._spending = threading.Lock()
+        self._budgets = budgets
         tls = urllib.request.HTTPSHandler(context=ssl.create_default_context())
         self._opener = urllib.request.build_opener(tls, _NoRedirects)
 
@@ -49,19 +52,14 @@ class RestClient:
         Raises:
             RestrictedLocation, RateLimited, BadCredential, ExchangeUnavailable, ExchangeError.
         """
-        while wait_s := self._wait_s(request.weight):
+        while wait_s := self._budgets.request_wait_s(request.weight, time.monotonic()):
             if self._stop.wait(wait_s):
                 raise ExchangeUnavailable("the process is ending")
         try:
             return self._fetch(self._base + request.path, request)
-        except RateLimited as error:
-            with self._spending:
-                self._budget.close(error.retry_after_s, time.monotonic())
+        except ExchangeError as error:
+            self._budgets.request_refused(error, time.monotonic())
             raise
-
-    def _wait_s(self, weight: int) -> float:
-        with self._spending:
-            return self._budget.wait_s(weight, time.monotonic())
 
     def _fetch(self, url: str, request: RestRequest) -> bytes:
         headers = {"User-Agent": "tapedeck", **dict(request.headers)}
@@ -90,8 +88,7 @@ class RestClient:
     def _observe(self, headers: Mapping[str, str]) -> None:
         used = self._adapter.used_weight(headers)
         if used is not None:
-            with self._spending:
-                self._budget.observe(used, time.monotonic())
+            self._budgets.observe(used, time.monotonic())
 
 
 def _whole(answer: http.client.HTTPResponse) -> bytes:

@@ -183,7 +183,12 @@ class Stage:
                 stream.telemetry.tick()
 
     def _report(self, exchange: str, error: TapedeckError, tickers: Sequence[str]) -> None:
-        """A trouble that passes; said once in a while, however often it comes."""
+        """A trouble that passes; said once in a while, however often it comes.
+
+        At the end nobody is told of what the end interrupts.
+        """
+        if self._ended.is_set():
+            return
         if self._form.fatal(error):
             self.fail(error)
             return

@@ -37,11 +37,16 @@ class WeightBudget:
         self._left = min(self._left, max(self._capacity - used, -self._rate))
 
     def close(self, seconds: float, now_s: float) -> None:
-        """No request at all for so long: the exchange said so."""
+        """No request at all for so long: the exchange said so.
+
+        Afterwards one at a time: a burst is what it did not bear.
+        """
         self._closed_until_s = max(self._closed_until_s, now_s + seconds)
+        self._left, self._at_s = min(self._left, 1.0), self._closed_until_s
 
     def _refill(self, now_s: float) -> None:
-        if self._at_s is not None:
-            self._left += max(0.0, now_s - self._at_s) * self._rate / 60.0
-            self._left = min(self._left, self._capacity)
-        self._at_s = now_s
+        if self._at_s is None:
+            self._at_s = now_s
+        elif now_s > self._at_s:
+            self._left += (now_s - self._at_s) * self._rate / 60.0
+            self._left, self._at_s = min(self._left, self._capacity), now_s

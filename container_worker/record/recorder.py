@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.keeper import AnyLink, Keeper
 from container_worker.capture.link import Link
 from container_worker.capture.orders import find_instruments, make_instruments
@@ -17,7 +18,6 @@ from container_worker.capture.reach import Reach
 from container_worker.capture.rest import RestClient
 from container_worker.capture.snapshots import Snapshots
 from container_worker.capture.timing import Timing
-from container_worker.capture.weight_budget import WeightBudget
 from container_worker.exchanges.adapter import Channel, RestRequest, Socket
 from container_worker.exchanges.polling import Polling
 from container_worker.record.tape_file import TapeFile
@@ -48,8 +48,10 @@ class Recorder:
         self._timing = timing
         self._chance = random.Random()  # noqa: S311 - jitter
         self._stop = threading.Event()
-        self._rest = RestClient(reach.adapter, reach.endpoints.rest, timing.rest, self._stop)
-        self._connects = WeightBudget(reach.adapter.limits.connects_per_minute)
+        self._budgets = Budgets(reach.adapter.limits, timing.restricted)
+        self._rest = RestClient(
+            reach.adapter, reach.endpoints.rest, timing.rest, self._stop, self._budgets
+        )
         self._connections = 0
         self._failure: TapedeckError | None = None
         self._keepers: list[Keeper] = []
@@ -144,9 +146,13 @@ class Recorder:
             life_s=adapter.limits.connection_life_s - timing.life_margin,
             timing=timing,
             chance=self._chance,
-            connect_wait_s=partial(self._connects.wait_s, 1),
-            report=lambda error: self._told(str(error)),
+            connect_wait_s=self._budgets.connect_wait_s,
+            report=self._refused,
         )
+
+    def _refused(self, error: TapedeckError) -> None:
+        self._budgets.connect_refused(error, time.monotonic())
+        self._told(str(error))
 
     def _link(self, line: TapeLine, wire: Socket, channels: Sequence[Channel]) -> AnyLink:
         self._connections += 1

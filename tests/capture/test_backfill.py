@@ -9,6 +9,7 @@ import pytest
 
 from container_worker.capture import backfill as backfill_module
 from container_worker.capture.backfill import MOST_HOLES, Backfill
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.hole import MINUTE_MS, MOST_CANDLES, MOST_TRADES
 from container_worker.capture.rest import RestClient
 from container_worker.capture.timing import Timing
@@ -395,7 +396,9 @@ def test_the_end_of_kafka_ends_it_and_a_close_ends_it_while_it_waits(run, wait_u
 
 
 def client(exchange):
-    return RestClient(BINANCE, exchange.rest, 5.0, threading.Event()).get
+    return RestClient(
+        BINANCE, exchange.rest, 5.0, threading.Event(), Budgets(BINANCE.limits, 1.0)
+    ).get
 
 
 def test_binances_simulator_gives_the_trades_and_candles_that_it_had(exchange, run, wait_until):

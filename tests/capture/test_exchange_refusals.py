@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from container_worker.capture import refusals
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.rest import RestClient
 from container_worker.capture.upgrade import open_socket
 from container_worker.exchanges import REGISTRY
@@ -104,7 +105,7 @@ def test_an_untrusted_certificate_says_which_variable_helps() -> None:
 
 
 def rest(url):
-    return RestClient(BINANCE, url, 2.0, threading.Event())
+    return RestClient(BINANCE, url, 2.0, threading.Event(), Budgets(BINANCE.limits, 1.0))
 
 
 def closed_port():

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.emissions import Write
 from container_worker.capture.event_sync import EventSync
 from container_worker.capture.keeper import Keeper
@@ -72,7 +73,8 @@ class Capture:
     def __init__(self, exchange, *, start_ledger=0, auth_header="", limit=20):
         self.line, self.troubles = Line(), []
         self._stop = threading.Event()
-        rest = RestClient(GENEROUS, exchange.rest_url, FAST.rest, self._stop)
+        budgets = Budgets(GENEROUS.limits, FAST.restricted)
+        rest = RestClient(GENEROUS, exchange.rest_url, FAST.rest, self._stop, budgets)
         pollers = Pollers(
             "stellar",
             ADAPTER.polling,
