@@ -55,18 +55,29 @@ class Effects:
             if not isinstance(emission, Write):
                 self._obey(unit, emission, received_ns)
             elif isinstance(emission.message, Gap):
-                self._outlet.send(unit, emission, received_ns)
+                unit.owed.append((emission, received_ns))
+                self.pay(unit)
                 self._count_gap(emission.message, unit)
-            elif not self._outlet.send(unit, emission, received_ns):
+            elif (unit.owed and not self.pay(unit)) or not self._outlet.send(
+                unit, emission, received_ns
+            ):
                 self._mute(unit, emissions[number:], received_ns)
                 return
+
+    def pay(self, unit: Unit) -> bool:
+        """Writes the gaps that the unit owes; whether all found room."""
+        while unit.owed:
+            if not self._outlet.send(unit, *unit.owed[0]):
+                return False
+            unit.owed.popleft()
+        return True
 
     def fill(self, unit: Unit, events: Sequence[Any], received_ns: int) -> int:
         """Writes what recovery found as `backfill`; how many found room, from the first on."""
         late = unit.of_backfill()
         for number, write in enumerate(unit.sync.fill(events)):
             self._outlet.make_room()
-            if not self._outlet.send(late, write, received_ns):
+            if not (self.pay(unit) and self._outlet.send(late, write, received_ns)):
                 self.log("capture.backfill_waits", unit, first=write.id)
                 return number
         return len(events)

@@ -211,6 +211,8 @@ class Line:
         if not self._lock.acquire(blocking=False):
             return
         try:
+            for unit in self.units.values():
+                self._effects.pay(unit)
             self._rounds.go(self.units.values(), now_s, watermark_s, connected=connected)
             self._rejects.tick(now_s)
         finally:

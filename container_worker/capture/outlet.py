@@ -45,9 +45,12 @@ class Outlet:
         return False
 
     def send(self, unit: Unit, write: Write, received_ns: int) -> bool:
-        """Publishes one record of the unit; False when it is lost."""
+        """Publishes one record of the unit; False when it found no room.
+
+        For data and gaps it waits; while records are lost a gap still has room of its own.
+        """
         message = write.message
-        is_mark = type(message) is Gap or type(message) is Watermark
+        is_gap = type(message) is Gap
         clock = b"exchange" if unit.sync.clock == "exchange" else b"received"
         record = codec.Record(
             unit.topic,
@@ -55,13 +58,18 @@ class Outlet:
             codec.encode(message),
             codec.record_headers(unit.headers, write.id, received_ns, clock),
         )
-        if is_mark:
-            return self._producer.send(record, reserved=type(message) is Gap)
+        if type(message) is Watermark:
+            return self._producer.send(record)
+        if self.lossy and not is_gap:
+            return False
+        wrote = None if is_gap else unit.wrote
+        if self._producer.send(record, wrote, reserved=is_gap):
+            return True
         if self.lossy:
             return False
-        if self._producer.send(record, unit.wrote):
-            return True
-        self.lossy = not self._room_comes() or not self._producer.send(record, unit.wrote)
+        self.lossy = not self._room_comes() or not self._producer.send(
+            record, wrote, reserved=is_gap
+        )
         return not self.lossy
 
     def _room_comes(self) -> bool:

@@ -1,5 +1,6 @@
 """One capture unit: what is captured, where it goes, and its pure core (rule 18)."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from container_worker.capture.last_known import LastKnown
 
 LEAST_SILENCE_S = 10.0
+MOST_OWED = 64
 
 
 class Core(Protocol):
@@ -99,7 +101,10 @@ class Unit:
     """A unit while it runs; `wrote` is called once for each data record that is durable.
 
     `headers` are those that all its records share. `asked` counts requests to have it stated
-    anew that came to nothing since `asked_ns`. `is_refused`: see `RefusedUnits`.
+    anew that came to nothing since `asked_ns`. `is_refused`: see `RefusedUnits`. `owed` has gap
+    records that found no room, with the time of receipt in ns: they come before any other
+    record. Without room a unit falls silent, so that they are few; of more than `MOST_OWED` the
+    oldest would be given up.
     """
 
     channel: Channel
@@ -113,6 +118,7 @@ class Unit:
     asked: int = 0
     asked_ns: int = 0
     is_refused: bool = False
+    owed: deque[tuple[Write, int]] = field(default_factory=lambda: deque(maxlen=MOST_OWED))
 
     def __post_init__(self) -> None:
         if self.sync.ours and codec.OURS not in self.headers:

@@ -89,20 +89,23 @@ class Exchange:
 
 
 class FakeProducer:
-    """Keeps records in order; `full` is what a Kafka that does not answer looks like."""
+    """Keeps records in order; `full` is what a Kafka that does not answer looks like.
+
+    `choked`: what is kept for gaps and telemetry is taken as well.
+    """
 
     def __init__(self):
         self.records = []
-        self.full = False
+        self.full = self.choked = False
         self.in_flight = 0
         self._lock = threading.Lock()
 
     @property
     def crowded(self):
-        return self.full
+        return self.full or self.choked
 
     def send(self, record, on_ack=None, *, reserved=False):
-        if self.full and not reserved:
+        if self.choked or (self.full and not reserved):
             return False
         with self._lock:
             self.records.append(record)
