@@ -193,6 +193,7 @@ class LineMaker:
             self._instruments[ticker],
             around.last_known.get((adapter.name, order.channel)),
             recovers=self._recovers(type_),
+            timing=around.timing,
         )
         return Unit(
             channel=order.channel,

@@ -11,6 +11,7 @@ import msgspec
 
 from container_worker.capture.clock_guard import AN_HOUR_MS
 from container_worker.capture.emissions import Emissions, Restate, Write, gap
+from container_worker.capture.timing import PRODUCTION, Timing
 from container_worker.capture.unit_sync import GuardedSync
 from container_worker.exchanges.outcomes import BookDelta, BookState
 from marketdata.messages import Cause, Gap
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from container_worker.capture.last_known import LastKnown
 
 E = TypeVar("E", bound=BookState | BookDelta)
-
-ANSWER_S = 15.0
-"""A statement that was asked for and has not come by then is asked for again."""
-SUSPICION_S = 60.0
-"""So long a stall is suspected without an answer; then the book counts as before."""
 
 
 class OneSocketSync(GuardedSync[E]):
@@ -36,8 +32,15 @@ class OneSocketSync(GuardedSync[E]):
     ours = True
     single = True
 
-    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        ticker: str,
+        last: "LastKnown | None" = None,
+        timing: Timing = PRODUCTION,
+    ) -> None:
         super().__init__(exchange, ticker, last)
+        self._answer_s, self._suspicion_s = timing.answer, timing.suspicion
         self._last = self._sent = 0
         self._sent_ms = self._now_ms = 0
         self._hole: Gap | None = None
@@ -122,7 +125,7 @@ class OneSocketSync(GuardedSync[E]):
             return []
         if self._asked_s is None:
             self._asked_s = now_s
-        if now_s - self._asked_s < ANSWER_S:
+        if now_s - self._asked_s < self._answer_s:
             return []
         self._asked_s = now_s
         return [Restate()]
@@ -202,5 +205,5 @@ class OneSocketSync(GuardedSync[E]):
             self._suspect_s = None
         elif self._suspect_s is None:
             self._suspect_s = now_s
-        elif now_s - self._suspect_s > SUSPICION_S:
+        elif now_s - self._suspect_s > self._suspicion_s:
             self._suspect = False

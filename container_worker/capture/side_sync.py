@@ -10,6 +10,7 @@ import msgspec
 
 from container_worker.capture.emissions import Emissions, Write, gap
 from container_worker.capture.one_socket import OneSocketSync
+from container_worker.capture.timing import PRODUCTION, Timing
 from container_worker.exchanges.outcomes import BookState
 from marketdata.messages import Cause, DepthSnapshot
 
@@ -32,8 +33,14 @@ def says_again(stated: DepthSnapshot, known: DepthSnapshot | None) -> bool:
 class SideSync(OneSocketSync[BookState]):
     """Publishes every statement under a number of its own."""
 
-    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
-        super().__init__(exchange, ticker, last)
+    def __init__(
+        self,
+        exchange: str,
+        ticker: str,
+        last: "LastKnown | None" = None,
+        timing: Timing = PRODUCTION,
+    ) -> None:
+        super().__init__(exchange, ticker, last, timing)
         self._sides: dict[str | None, DepthSnapshot] = {}
         self._second: dict[str | None, BookState] = {}
         self._fresh: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from container_worker.capture.emissions import Emissions, Renew, Write
 from container_worker.capture.joining import Joining
 from container_worker.capture.one_socket import OneSocketSync
 from container_worker.capture.stream_book import Place, StreamBook
+from container_worker.capture.timing import PRODUCTION, Timing
 from container_worker.exchanges.outcomes import BookDelta, BookState
 from marketdata.messages import Cause, DepthSnapshot, DepthUpdate, Gap
 
@@ -34,8 +35,14 @@ class StreamBookSync(OneSocketSync[BookState | BookDelta]):
     levels that were not there.
     """
 
-    def __init__(self, exchange: str, ticker: str, last: "LastKnown | None" = None) -> None:
-        super().__init__(exchange, ticker, last)
+    def __init__(
+        self,
+        exchange: str,
+        ticker: str,
+        last: "LastKnown | None" = None,
+        timing: Timing = PRODUCTION,
+    ) -> None:
+        super().__init__(exchange, ticker, last, timing)
         self.passed = 0
         self._book: StreamBook | None = None
         self._joining: Joining | None = None

@@ -18,6 +18,10 @@ class Timing:
     """The least silence of one ticker that can count as a stall (capture/liveness.py)."""
     audit: float = 1800.0
     """How often a book whose losses do not show is stated anew and compared."""
+    answer: float = 15.0
+    """A statement of a book that was asked for and has not come by then is asked for again."""
+    suspicion: float = 60.0
+    """So long a stall is suspected without an answer; then the book counts as before."""
     expiry: float = 120.0
     """How long before a session runs out another one is opened."""
     credential: float = 10.0
@@ -37,3 +41,6 @@ class Timing:
     backoff_base: float = 0.5
     backoff_cap: float = 30.0
     drain: float = 18.0
+
+
+PRODUCTION = Timing()

@@ -14,6 +14,7 @@ from container_worker.capture.opaque_sync import OpaqueTradeSync, TickerSync
 from container_worker.capture.side_sync import SideSync
 from container_worker.capture.state_sync import SnapshotSync
 from container_worker.capture.stream_book_sync import StreamBookSync
+from container_worker.capture.timing import PRODUCTION, Timing
 from container_worker.capture.trade_sync import TradeSync
 from container_worker.capture.watch import Watch
 from container_worker.exchanges.adapter import Channel, Numbering
@@ -136,6 +137,7 @@ def make_sync(
     last: "LastKnown | None" = None,
     *,
     recovers: bool = False,
+    timing: Timing = PRODUCTION,
 ) -> Core:
     """The core for a type as the exchange numbers it.
 
@@ -153,18 +155,23 @@ def make_sync(
         return CandleSync(exchange, ticker, symbol, last, recovers=recovers)
     if stream_type == topics.CONTRACT_EVENTS:
         return EventSync(exchange, ticker, last)
-    return _make_book(stream_type, numbering, instrument, last)
+    return _make_book(stream_type, numbering, instrument, last, timing)
 
 
 def _make_book(
-    stream_type: str, numbering: Numbering, instrument: Instrument, last: "LastKnown | None"
+    stream_type: str,
+    numbering: Numbering,
+    instrument: Instrument,
+    last: "LastKnown | None",
+    timing: Timing,
 ) -> Core:
     exchange, ticker = instrument.exchange, instrument.ticker
     if stream_type == topics.DIFF_DEPTH:
-        is_ours = numbering == "ours"
-        return StreamBookSync(exchange, ticker, last) if is_ours else BookSync(exchange, ticker)
+        if numbering == "ours":
+            return StreamBookSync(exchange, ticker, last, timing)
+        return BookSync(exchange, ticker)
     if numbering == "ours":
-        return SideSync(exchange, ticker, last)
+        return SideSync(exchange, ticker, last, timing)
     if numbering == "exchange":
         return NumberedSideSync(exchange, ticker, last)
     return SnapshotSync(exchange, ticker, last)

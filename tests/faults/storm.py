@@ -14,7 +14,7 @@ from ledger import LedgerProducer
 from plan import EVERYBODY, FULL
 from venues_rig import TICKERS, Venues, units_of
 
-from container_worker.capture import one_socket, trade_sync
+from container_worker.capture import trade_sync
 from container_worker.capture.reach import Reach
 from container_worker.capture.stage import Form, Stage, Stream
 from container_worker.exchanges import REGISTRY
@@ -37,6 +37,8 @@ TIMING = replace(
     backoff_base=0.05,
     backoff_cap=0.4,
     accept=3.0,
+    answer=1.0,
+    suspicion=4.0,
     room=0.5,
 )
 SIMULATORS = (
@@ -242,6 +244,4 @@ class Storm:
 
 def scale(monkeypatch):
     """Times that are no settings, shorter: a fault comes every second here."""
-    monkeypatch.setattr(one_socket, "ANSWER_S", 1.0)
-    monkeypatch.setattr(one_socket, "SUSPICION_S", 4.0)
     monkeypatch.setattr(trade_sync, "BELIEVED_AFTER_MS", 500)
