@@ -25,8 +25,6 @@ def subscribing(stage: str) -> Subscribing:
     return Subscribing(
         stage=stage,
         listings=listings_table(),
-        subscriptions=subscriptions_table(),
-        ring=ring_table(),
         reserving=reserving(),
         resuming=_resuming(stage),
         posts=posts(stage),
@@ -40,8 +38,6 @@ def bare_candles(stage: str) -> BareCandles:
         stage=stage,
         listings=listings_table(),
         candles=candles_table(),
-        subscriptions=subscriptions_table(),
-        ring=ring_table(),
         reserving=reserving(),
         resuming=_resuming(stage),
         posts=posts(stage),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from functions.connections import Connection, ConnectionsTable, Item, meta_key
 from functions.dynamodb import store_errors
-from functions.offsets_by_source import offsets_map, offsets_of
+from functions.offsets_by_source import offsets_in, offsets_text
 from marketdata.connection_items import LATE, SHARDS, Feed, late_sk, shard_of, subscriptions_pk
 from marketdata.errors import StoreUnavailable
 from marketdata.ring_items import Source
@@ -37,7 +37,7 @@ class Subscriber:
     """A connection that is served a name from a feed.
 
     `cuts` says from which offset on; a source that is not in it has nothing for the
-    subscriber yet, and None is everything.
+    subscriber yet, and None is everything: of a topic that is not in the ring.
     """
 
     connection_id: str
@@ -119,7 +119,7 @@ class SubscriptionsTable:
         changes = [
             action
             for name, own in wants.items()
-            for action in self._serving(connection, name, own, token, terms)
+            for action in self._serving(connection, name, own, terms)
         ]
         actions = [{"ConditionCheck": check}, *changes, *conditions]
         return self._connections.transact("beginning subscriptions", actions)
@@ -130,18 +130,24 @@ class SubscriptionsTable:
         names: Mapping[str, int],
         wants: Mapping[str, Wants],
         ended: Collection[tuple[str, Feed]],
+        restored: Mapping[tuple[str, Feed], Subscriber] | None = None,
     ) -> bool:
         """End subscriptions and their reservations together, unless something changed.
 
-        Needs `dynamodb:UpdateItem` and `DeleteItem`.
+        `restored` are served again as they were. Needs `dynamodb:UpdateItem`, `PutItem` and
+        `DeleteItem`.
         """
         update = self._change(connection, names, wants)
         deletes = [
             {"Delete": {"TableName": self._table, "Key": _key(feed, name, connection.id)}}
             for name, feed in ended
         ]
+        puts = [
+            self._put(connection, name, one.want, cursors=one.cursors, cuts=one.cuts)
+            for (name, _), one in (restored or {}).items()
+        ]
         return self._connections.transact(
-            "ending subscriptions", [{"Update": update}, *deletes]
+            "ending subscriptions", [{"Update": update}, *deletes, *puts]
         )
 
     def served(
@@ -232,7 +238,7 @@ class SubscriptionsTable:
         }
 
     def _serving(
-        self, connection: Connection, name: str, wants: Wants, token: int, terms: Terms
+        self, connection: Connection, name: str, wants: Wants, terms: Terms
     ) -> list[Item]:
         feeds = {want.feed: want for want in wants}
         # Nothing is served of a name that was not reserved before.
@@ -246,18 +252,28 @@ class SubscriptionsTable:
             kept = (terms.kept or {}).get((name, want.feed))
             cuts = terms.cuts.get(want.feed) if kept is None else kept.cuts
             cursors = terms.cursors if kept is None else kept.cursors
-            item = {
-                **_key(want.feed, name, connection.id),
-                "stage": {"S": connection.stage},
-                "connected_ms": {"N": str(connection.connected_ms)},
-                "exp": {"N": str(connection.exp_s)},
-                "token": {"N": str(token)},
-                "cursors": {"BOOL": cursors},
-                **_of_want(want),
-                **({} if cuts is None else {"cuts": offsets_map(cuts)}),
-            }
-            actions.append({"Put": {"TableName": self._table, "Item": item}})
+            actions.append(self._put(connection, name, want, cursors=cursors, cuts=cuts))
         return actions
+
+    def _put(
+        self,
+        connection: Connection,
+        name: str,
+        want: Want,
+        *,
+        cursors: bool,
+        cuts: Mapping[Source, int] | None,
+    ) -> Item:
+        item = {
+            **_key(want.feed, name, connection.id),
+            "stage": {"S": connection.stage},
+            "connected_ms": {"N": str(connection.connected_ms)},
+            "exp": {"N": str(connection.exp_s)},
+            "cursors": {"BOOL": cursors},
+            **_of_want(want),
+            **({} if cuts is None else {"cuts": offsets_text(cuts)}),
+        }
+        return {"Put": {"TableName": self._table, "Item": item}}
 
 
 def _key(feed: Feed, name: str, connection_id: str) -> Item:
@@ -279,5 +295,5 @@ def _subscriber(feed: Feed, item: Mapping[str, Any]) -> Subscriber:
         int(item["connected_ms"]["N"]),
         Want(feed, bare=item.get("bare", {}).get("BOOL", False), **texts),
         cursors=item.get("cursors", {}).get("BOOL", False),
-        cuts=offsets_of(item["cuts"]) if "cuts" in item else None,
+        cuts=offsets_in(item["cuts"]) if "cuts" in item else None,
     )

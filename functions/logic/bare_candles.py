@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from functions.gateway import Outcome
 from functions.logic.asked_names import Listed, has, look_up
 from functions.logic.reserving import Reserved, Reserving
-from functions.logic.resuming import Beginning, Resuming, Wish
+from functions.logic.resuming import Resuming
 from marketdata import client_protocol
 from marketdata.client_messages import MAX_NAME_LENGTH, MAX_UNSUBSCRIBE_NAMES
 from marketdata.client_protocol import VALIDATION_ERROR, client_error
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from functions.candles import CandlesTable
     from functions.listings import ListingsTable
     from functions.posting import ClientPosts
-    from functions.ring import RingTable
-    from functions.subscriptions import SubscriptionsTable
 
 COMMANDS = ("subscribe", "unsubscribe")
 
@@ -73,8 +71,6 @@ class BareCandles:
     stage: str
     listings: "ListingsTable"
     candles: "CandlesTable"
-    subscriptions: "SubscriptionsTable"
-    ring: "RingTable"
     reserving: Reserving
     resuming: Resuming
     posts: "ClientPosts"
@@ -107,20 +103,10 @@ class BareCandles:
         return pairs
 
     def _begin(self, reserved: Reserved, listed: Listed, bare: Mapping[str, Want]) -> None:
-        before = [pair for pair in bare if pair in reserved.connection.names]
-        served = self.subscriptions.served(reserved.connection, before)
-        kept = {
-            at: one
-            for at, one in served.items()
-            if one.want.feed != "candles" or one.want == bare[at[0]]
-        }
-        wanted = {pair: (want,) for pair, want in bare.items() if (pair, "candles") not in kept}
-        sources = self.resuming.sources(listed, wanted)
-        heads = self.ring.heads(sources)  # before the candles: what comes meanwhile follows
-        start = {at: heads[at].next if at in heads else 0 for at in sources}
+        wish = self.resuming.wish(reserved, listed, cursors=False)
+        heads = self.resuming.heads(wish)  # before the candles: what comes meanwhile follows
         if self._answer(reserved.connection.id, list(bare)):
-            wish = Wish(reserved, sources, cursors=False, kept=kept)
-            self.resuming.finish(wish, Beginning(start, ()))
+            self.resuming.finish(wish, self.resuming.now(wish, heads))
         else:
             self.reserving.give_back(reserved)
 

@@ -8,17 +8,17 @@ or a newer subscribe finds another token and serves nothing (rules 20, 25).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from functions.logic.attempts import attempts
 from marketdata.client_protocol import INTERNAL, client_error
-from marketdata.errors import StoreUnavailable
+from marketdata.errors import StoreError, StoreUnavailable
 from marketdata.subscriptions import CHANNEL_FEEDS, Want, Wants, reserve
 
 if TYPE_CHECKING:
     from functions.connections import Connection, ConnectionsTable, Item
-    from functions.subscriptions import SubscriptionsTable, Terms
+    from functions.subscriptions import Subscriber, SubscriptionsTable, Terms
     from marketdata.connection_items import Feed
 
 T = TypeVar("T")
@@ -28,12 +28,15 @@ T = TypeVar("T")
 class Reserved:
     """What one subscribe has reserved; `connection` is as it was before.
 
-    `wants` loses the names that others have taken over meanwhile.
+    `wants` loses the names that others have taken over meanwhile. `served` is what the names
+    had before; `began`, whether anything was served by this one.
     """
 
     connection: "Connection"
     token: int
     wants: dict[str, Wants]
+    served: "Mapping[tuple[str, Feed], Subscriber]" = field(default_factory=dict)
+    began: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Reserving:
             tokens = reserve(before.names, names, token)
             wants = {name: wants_of(name, before.wants.get(name, ())) for name in names}
             if self.subscriptions.reserve(before, tokens, {**before.wants, **wants}):
-                return Reserved(before, token, wants)
+                return self._with_served(Reserved(before, token, wants))
         raise contended()
 
     def serve(
@@ -81,19 +84,13 @@ class Reserving:
         if self.subscriptions.serve(
             reserved.connection, reserved.wants, reserved.token, terms, conditions
         ):
+            reserved.began = True
             return True
         reserved.wants = self._still_mine(reserved)
         return not reserved.wants
 
-    def serve_from_now(self, reserved: Reserved, terms: "Terms") -> None:
-        """Serve without a condition; what comes before it is done is not for the client."""
-        for _ in attempts():
-            if self.serve(reserved, terms):
-                return
-        raise contended()
-
     def give_back(self, reserved: Reserved) -> None:
-        """Make the reservations as they were before, where nobody has changed them since."""
+        """Make everything as it was before, where nobody has changed it since."""
         before = reserved.connection
         for _ in attempts():
             current = self.connections.get(before.stage, before.id)
@@ -104,7 +101,8 @@ class Reserving:
             for name in mine:
                 _restore(names, before.names, name)
                 _restore(wants, before.wants, name)
-            if self.subscriptions.release(current, names, wants, ()):
+            ended, restored = _undone(reserved, mine)
+            if self.subscriptions.release(current, names, wants, ended, restored):
                 return
 
     def end(
@@ -127,6 +125,16 @@ class Reserving:
             if not left or self._release(current, left):
                 return sorted(left)
         raise contended()
+
+    def _with_served(self, reserved: Reserved) -> Reserved:
+        before = reserved.connection
+        names = [name for name in reserved.wants if name in before.names]
+        try:
+            reserved.served = self.subscriptions.served(before, names)
+        except StoreError:
+            self.give_back(reserved)
+            raise
+        return reserved
 
     def _release(self, current: "Connection", left: Mapping[str, Wants]) -> bool:
         wants = {**current.wants, **left}
@@ -175,6 +183,17 @@ def _left(
     return {
         name: own for name, own in left.items() if own != current.wants.get(name) or not own
     }
+
+
+def _undone(
+    reserved: Reserved, mine: Collection[str]
+) -> "tuple[list[tuple[str, Feed]], Mapping[tuple[str, Feed], Subscriber]]":
+    """What of the names is to end, and what to be served as before; nothing if none began."""
+    if not reserved.began:
+        return [], {}
+    before = {at: one for at, one in reserved.served.items() if at[0] in mine}
+    every = ((name, feed) for name in mine for feed in CHANNEL_FEEDS)
+    return [at for at in every if at not in before], before
 
 
 def _restore(current: dict[str, T], before: Mapping[str, T], name: str) -> None:

@@ -1,13 +1,14 @@
 """Subscriptions without a seam: from a place of each source, through the ring, to the push.
 
-    heads ─► (cursors: what came since) ─► the client is told ─► that ─► close_seam
+    wish ─► heads ─► (cursors: what came since) ─► the client is told ─► that ─► close_seam
 
-See rules 20 and 21, and `functions.logic.seam`.
+See rules 20 and 21, and `functions.logic.seam`. A topic that is not in the ring has neither
+heads nor replay: its subscriptions begin with what is pushed after they are served.
 """
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from functions.gateway import Outcome
@@ -21,7 +22,7 @@ from marketdata.errors import DecodeError, GatewayUnavailable
 from marketdata.instruments import Instrument
 from marketdata.partitions import source_of
 from marketdata.ring_items import Cursor, Source, parse_cursor
-from marketdata.subscriptions import Wants
+from marketdata.topics import TOPICS
 
 if TYPE_CHECKING:
     from functions.logic.reserving import Reserved, Reserving
@@ -36,10 +37,15 @@ Heads = Mapping[Source, "Head"]
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where a subscription begins: behind `cursors`; `missed` is what comes first."""
+    """Where a subscription begins: behind `cursors`; `missed` is what comes first.
+
+    `elsewhere` is where the topics' other partitions stand: an instrument that is listed later
+    may bear a name that is subscribed to.
+    """
 
     start: Mapping[Source, int]
-    cursors: Sequence[str]
+    elsewhere: Mapping[Source, int]
+    cursors: Sequence[str] = ()
     missed: Sequence[bytes] = ()
     recovered: bool | None = None
 
@@ -55,6 +61,12 @@ class Wish:
     sources: tuple[Source, ...]
     cursors: bool
     kept: Mapping[tuple[str, Feed], Subscriber]
+
+    @property
+    def partitions(self) -> list[Source]:
+        """All of the topics that the sources are of."""
+        topics = dict.fromkeys(at.topic for at in self.sources)
+        return [Source(one, at) for one in topics for at in range(TOPICS[one].partitions)]
 
     def texts(
         self, source: Source, topic_id: str, records: Sequence["RingRecord"]
@@ -75,11 +87,17 @@ class Wish:
 class Commit:
     """Serves a wish, all of its sources together or one after the other."""
 
-    def __init__(self, ring: "RingTable", reserving: "Reserving", wish: Wish) -> None:
+    def __init__(
+        self,
+        ring: "RingTable",
+        reserving: "Reserving",
+        wish: Wish,
+        elsewhere: Mapping[Source, int],
+    ) -> None:
         self._ring = ring
         self._reserving = reserving
         self._wish = wish
-        self._cuts: dict[Source, int] = {}
+        self._cuts = dict(elsewhere)
 
     def together(self, heads: Heads) -> bool:
         """Serve everything, unless one of the heads has moved."""
@@ -115,43 +133,67 @@ class Resuming:
     posts: "ClientPosts"
     most: int
 
-    def sources(
-        self, listed: Mapping[str, Iterable[Instrument]], wants: Mapping[str, Wants]
-    ) -> tuple[Source, ...]:
-        """The sources of what is wanted, of topics that are in the ring."""
+    def wish(
+        self,
+        reserved: "Reserved",
+        listed: Mapping[str, Iterable[Instrument]],
+        *,
+        cursors: bool,
+        anew: bool = False,
+    ) -> Wish:
+        """What of a reservation is to begin.
+
+        What is served as it is wanted goes on as it is, with cursors once they were asked for,
+        unless everything is to begin `anew`.
+        """
+        kept = {
+            at: replace(one, cursors=one.cursors or cursors)
+            for at, one in reserved.served.items()
+            if not anew and one.want in reserved.wants.get(at[0], ())
+        }
         found = dict.fromkeys(
             source_of(want.feed, f"{one.exchange}:{one.ticker}".encode())
-            for name, own in wants.items()
+            for name, own in reserved.wants.items()
             for want in own
-            if want.feed in self.ring_topics
+            if want.feed in self.ring_topics and (name, want.feed) not in kept
             for one in listed[name]
             if want.source in {"", one.exchange}
         )
-        return tuple(found)
+        return Wish(reserved, tuple(found), cursors, kept)
 
-    def beginning(self, wish: Wish, heads: Heads, given: Sequence[Cursor] | None) -> Beginning:
-        """Where it begins, now or behind the cursors that a client has given.
+    def heads(self, wish: Wish) -> Heads:
+        """Where the topics of its sources stand, in all of their partitions."""
+        return self.ring.heads(wish.partitions)
+
+    def now(self, wish: Wish, heads: Heads) -> Beginning:
+        """It begins where the heads are."""
+        places = {at: heads[at].next if at in heads else 0 for at in wish.partitions}
+        start = {at: places.pop(at) for at in wish.sources}
+        return Beginning(start, places)
+
+    def behind(self, wish: Wish, heads: Heads, given: Sequence[Cursor] | None) -> Beginning:
+        """It begins now, or behind the cursors that a client has given; the client is told.
 
         When more than `most` updates were missed, or one source has no usable cursor, it is
         not recovered; what can be had of the other sources, and behind a hole, comes all the
         same.
         """
-        start = {at: heads[at].next if at in heads else 0 for at in wish.sources}
+        now = self.now(wish, heads)
         if given is None:
-            return Beginning(start, self._cursors(start))
-        behind, missed = dict(start), []
+            return replace(now, cursors=self._cursors(now.start))
+        behind, missed = dict(now.start), []
         usable = set()
         for cursor in given:
-            kept = self._since(cursor, heads) if cursor.source in start else None
+            kept = self._since(cursor, heads) if cursor.source in now.start else None
             if kept is not None:
                 missed += wish.texts(cursor.source, cursor.topic_id, kept.tail)
                 behind[cursor.source] = kept.since
             if kept is not None and kept.whole:
                 usable.add(cursor.source)
         if len(missed) > self.most:
-            return Beginning(start, self._cursors(start), recovered=False)
-        whole = usable == start.keys() and self._all_are_kept(wish)
-        return Beginning(start, self._cursors(behind), missed, whole)
+            return replace(now, cursors=self._cursors(now.start), recovered=False)
+        whole = usable == now.start.keys() and self._all_are_kept(wish)
+        return Beginning(now.start, now.elsewhere, self._cursors(behind), missed, whole)
 
     def finish(self, wish: Wish, begins: Beginning) -> None:
         """Send what was missed, then serve from there on.
@@ -171,7 +213,7 @@ class Resuming:
             topic_id = self.ring.topic_id(source.topic)
             self._post(wish, wish.texts(source, topic_id, kept.records), until_s)
 
-        commit = Commit(self.ring, self.reserving, wish)
+        commit = Commit(self.ring, self.reserving, wish, begins.elsewhere)
         close_seam(
             self.ring,
             wish.sources,

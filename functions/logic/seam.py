@@ -56,9 +56,9 @@ def close_seam(
     wanted = tuple(sources)
     served = {source: start.get(source, 0) for source in wanted}
     catch_up = partial(_catch_up, ring, served, replay)
-    together = TOGETHER if commit_one else ATTEMPTS
+    together = TOGETHER if commit_one and len(wanted) > 1 else ATTEMPTS
     heads = _try(catch_up, wanted, commit, together)
-    if heads is None and commit_one:
+    if heads is None and commit_one and len(wanted) > 1:
         heads = _one_by_one(catch_up, wanted, commit_one)
     if heads is None:
         raise StoreUnavailable("updates came too fast to begin a subscription between them")

@@ -1,13 +1,13 @@
 """Subscribe and unsubscribe by JSON (design.md §7; rules 20, 21).
 
-    subscribe    look up ─► reserve ─► `subscribed` ─► serve from now, or without a seam
+    subscribe    look up ─► reserve ─► `subscribed` ─► serve without a seam
     unsubscribe  end reservation and subscription in one transaction ─► `unsubscribed`
 
 `subscribed` always comes before the first update.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -15,8 +15,7 @@ from msgspec import structs
 from functions.gateway import Outcome
 from functions.logic.asked_names import Listed, look_up
 from functions.logic.reserving import Reserved, Reserving
-from functions.logic.resuming import Resuming, Wish, given_cursors
-from functions.subscriptions import Subscriber, Terms
+from functions.logic.resuming import Resuming, given_cursors
 from marketdata import client_protocol
 from marketdata.client_protocol import (
     VALIDATION_ERROR,
@@ -26,7 +25,6 @@ from marketdata.client_protocol import (
     Unsubscribed,
     client_error,
 )
-from marketdata.connection_items import Feed
 from marketdata.errors import GatewayUnavailable, TapedeckError
 from marketdata.ring_items import Cursor
 from marketdata.subscriptions import Want, refuse_too_many, wants_of
@@ -35,8 +33,6 @@ from marketdata.times import iso_ms
 if TYPE_CHECKING:
     from functions.listings import ListingsTable
     from functions.posting import ClientPosts
-    from functions.ring import RingTable
-    from functions.subscriptions import SubscriptionsTable
 
 ECHOED = ("channels", "rate", "interval")
 
@@ -47,8 +43,6 @@ class Subscribing:
 
     stage: str
     listings: "ListingsTable"
-    subscriptions: "SubscriptionsTable"
-    ring: "RingTable"
     reserving: Reserving
     resuming: Resuming
     posts: "ClientPosts"
@@ -77,40 +71,34 @@ class Subscribing:
         reserved = self.reserving.reserve(
             self.stage, connection_id, names, lambda _name, _has: wants
         )
-        confirmation = _confirmation(message, given, now_ms)
+        told = _confirmation(message, given, now_ms)
         try:
-            if message.resume or cursors is not None:
-                self._resume(reserved, listed, cursors, confirmation)
-            elif self._tell(reserved, confirmation):
-                self.reserving.serve_from_now(reserved, Terms())
+            self._begin(reserved, listed, cursors, told, with_cursors=message.resume)
         except TapedeckError:
             self.reserving.give_back(reserved)
             raise
 
-    def _resume(
+    def _begin(
         self,
         reserved: Reserved,
         listed: Listed,
-        cursors: list[Cursor] | None,
-        confirmation: Subscribed,
+        given: list[Cursor] | None,
+        told: Subscribed,
+        *,
+        with_cursors: bool,
     ) -> None:
-        kept = {} if cursors is not None else self._kept(reserved)
-        anew = {
-            name: tuple(one for one in wants if (name, one.feed) not in kept)
-            for name, wants in reserved.wants.items()
-        }
-        sources = self.resuming.sources(listed, anew)
-        wish = Wish(reserved, sources, cursors=True, kept=kept)
-        begins = self.resuming.beginning(wish, self.ring.heads(sources), cursors)
-        told = structs.replace(confirmation, cursors=begins.cursors, recovered=begins.recovered)
+        """Tell the client, and serve it from where the heads stood before."""
+        resumes = given is not None
+        asks = with_cursors or resumes
+        wish = self.resuming.wish(reserved, listed, cursors=asks, anew=resumes)
+        heads = self.resuming.heads(wish)
+        if asks:
+            begins = self.resuming.behind(wish, heads, given)
+            told = structs.replace(told, cursors=begins.cursors, recovered=begins.recovered)
+        else:
+            begins = self.resuming.now(wish, heads)
         if self._tell(reserved, told):
             self.resuming.finish(wish, begins)
-
-    def _kept(self, reserved: Reserved) -> Mapping[tuple[str, Feed], Subscriber]:
-        """What is served already goes on as it is, but with cursors."""
-        before = [name for name in reserved.wants if name in reserved.connection.names]
-        served = self.subscriptions.served(reserved.connection, before)
-        return {at: replace(one, cursors=True) for at, one in served.items()}
 
     def _tell(self, reserved: Reserved, confirmation: Subscribed) -> bool:
         """Whether the client, which may be gone, has the confirmation."""

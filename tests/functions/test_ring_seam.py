@@ -1,4 +1,4 @@
-"""Push and resuming subscribers at the same time, on real tables: no seam (rules 20, 21)."""
+"""Push and subscribers at the same time, on real tables: no seam (rules 20, 21)."""
 
 import json
 import os
@@ -40,6 +40,7 @@ class Posts:
         self.received = defaultdict(list)
         self.left = set()
         self.lock = threading.Lock()
+        self.on_told = lambda _connection: None
 
     def post(self, connection_id, text):
         return self.post_many({connection_id: [text]})[connection_id].last
@@ -50,6 +51,8 @@ class Posts:
 
     def _deliver(self, one, texts):
         for done, text in enumerate(texts):
+            if b'"subscribed"' in text:
+                self.on_told(one)
             with self.lock:
                 if one in self.left:
                     return Delivery(sent=done, skipped=len(texts) - done, last=Outcome.GONE)
@@ -151,6 +154,59 @@ class Reader:
             self.got[cursor.source].append((cursor.offset, update["symbol"]))
 
 
+class PlainReader:
+    """A client of the document: it says nothing of cursors, and begins anew each time.
+
+    It knows the place of an update by its price.
+    """
+
+    def __init__(self, number, names, world):
+        self.number, self.names, self.world = number, names, world
+        self.lives = []
+
+    def run(self, times, pause):
+        for life in range(times):
+            connection = f"plain-{self.number}-{life}-{time.monotonic_ns()}="
+            self.world.connections.open(
+                connection, key_id="", stage="stream", connected_ms=time.time_ns() // 10**6
+            )
+            before = self.world.places()
+            self.world.subscribing.subscribe(connection, Subscribe(self.names), 0)
+            if life == 0:  # once more changes nothing, however it meets the push
+                self.world.subscribing.subscribe(connection, Subscribe(self.names), 0)
+            pause(lambda one=connection: len(self.world.posts.received[one]) > 5)
+            self.world.posts.leave(connection)
+            self.lives.append((connection, before))
+
+    def check(self, tapes, seed):
+        for connection, before in self.lives:
+            told, *updates = self.world.posts.received[connection]
+            assert set(told) == {"type", "symbols", "timestamp"}
+            updates = [one for one in updates if one["type"] == "price_update"]
+            for tape in tapes:
+                offsets = [one["price"] for one in updates if one["symbol"] in tape.tickers]
+                if not offsets:
+                    continue
+                once = sorted(set(offsets))
+                wanted = [
+                    offset
+                    for offset, ticker in tape.records
+                    if ticker in self.names and once[0] <= offset <= once[-1]
+                ]
+                assert once == wanted, f"seed {seed}, plain {self.number}"
+                assert offsets[0] == once[0] >= before.get(tape.source, 0), f"seed {seed}"
+                came = self.world.told[connection].get(tape.source, 0)
+                missed = [
+                    offset
+                    for offset, ticker in tape.records
+                    if ticker in self.names and came <= offset < once[0]
+                ]
+                assert missed == [], f"seed {seed}, plain {self.number}"
+                again = {one for one in once if offsets.count(one) > 1}
+                assert again <= tape.repeated, f"seed {seed}, plain {self.number}"
+                assert list(dict.fromkeys(offsets)) == once, f"seed {seed}"
+
+
 class World:
     """Tables, posts, the push, and how readers subscribe."""
 
@@ -158,6 +214,8 @@ class World:
         self.connections = ConnectionsTable(database, variables["CONNECTIONS_TABLE"])
         self.ring = RingTable(database, variables["RING_TABLE"])
         self.posts = Posts()
+        self.told = {}
+        self.posts.on_told = lambda one: self.told.setdefault(one, self.places())
         self.workers = ThreadPoolExecutor(8)
         subscriptions = SubscriptionsTable(database, self.connections)
         registrations = RegistrationsTable(database, variables["CONNECTIONS_TABLE"])
@@ -174,13 +232,16 @@ class World:
         self.subscribing = Subscribing(
             stage="stream",
             listings=ListingsTable(database, variables["INSTRUMENTS_TABLE"]),
-            subscriptions=subscriptions,
-            ring=self.ring,
             reserving=reserving,
             resuming=Resuming(self.ring, TOPICS, reserving, self.posts, 100_000),
             posts=self.posts,
             rate_all=False,
         )
+
+    def places(self):
+        """Where the heads stand now."""
+        sources = {source_of("ticks", f"binance:{ticker}".encode()) for ticker in TICKERS}
+        return {at: head.next for at, head in self.ring.heads(sources).items()}
 
     def tapes(self, rng, again):
         tickers = defaultdict(list)
@@ -227,7 +288,8 @@ def test_nothing_is_lost_nothing_comes_twice_and_all_in_order(
 ):
     """Readers come and go while batches are pushed, some again and cut otherwise.
 
-    What a batch that is delivered again brings twice is known by its cursor.
+    What a batch that is delivered again brings twice is known by its cursor. Those who do not
+    resume have everything from `subscribed` on.
     """
     seed = int(os.environ.get("TAPEDECK_SEED", time.time_ns() % 10**9))
     print(f"seed {seed}: TAPEDECK_SEED={seed} pytest {__file__}")  # noqa: T201
@@ -235,6 +297,10 @@ def test_nothing_is_lost_nothing_comes_twice_and_all_in_order(
     tapes = world.tapes(rng, again)
     everybody = [
         Reader(number, tuple(rng.sample(TICKERS, rng.randint(1, 4))), world)
+        for number in range(readers)
+    ]
+    plain = [
+        PlainReader(number, tuple(rng.sample(TICKERS, rng.randint(1, 4))), world)
         for number in range(readers)
     ]
     stop = threading.Event()
@@ -246,9 +312,9 @@ def test_nothing_is_lost_nothing_comes_twice_and_all_in_order(
     def pause(enough):
         wait_until(enough, 60, "updates for a reader")
 
-    with ThreadPoolExecutor(len(tapes) + readers) as threads:
+    with ThreadPoolExecutor(len(tapes) + 2 * readers) as threads:
         pushers = [threads.submit(push, tape) for tape in tapes]
-        done = [threads.submit(one.run, lives, pause) for one in everybody]
+        done = [threads.submit(one.run, lives, pause) for one in (*everybody, *plain)]
         try:
             for one in done:
                 one.result(240)
@@ -256,6 +322,8 @@ def test_nothing_is_lost_nothing_comes_twice_and_all_in_order(
             stop.set()
         for one in pushers:
             one.result(60)
+    for reader in plain:
+        reader.check(tapes, seed)
     for reader in everybody:
         reader.leave()
         for tape in tapes:

@@ -10,9 +10,11 @@ import pytest
 from functions import push, register
 from functions.logic.matching import due, offers
 from functions.ring import RingRecord
+from functions.settings import settings
 from functions.tables import connections_table, registrations_table, ring_table
 from marketdata.connection_items import shard_of
 from marketdata.ring_items import Source
+from marketdata.topics import TOPICS
 
 
 class Feed:
@@ -73,8 +75,11 @@ class Client:
         self.stage = stage
         self.failed = 0
         self._server = server
-        sources = [Source("events", partition) for partition in range(3)]
-        heads = ring_table().heads(sources)
+        heads = ring_table().heads(
+            Source(topic, partition)
+            for topic in settings().ring_topics
+            for partition in range(TOPICS[topic].partitions)
+        )
         self.start = {source: head.next for source, head in heads.items()}
         connections_table().open(
             self.id,
@@ -122,12 +127,12 @@ def value_of_fixture():
 
 @pytest.fixture
 def connect(functions):
-    """Connects a client, as `$connect` does; it is gone when the test ends."""
+    """Connects a client, as `$connect` does, to a server; it is gone when the test ends."""
     push._pushing.cache_clear()
     clients = []
 
-    def one(stage="ws"):
-        clients.append(Client(functions, stage))
+    def one(stage="ws", server=functions):
+        clients.append(Client(server, stage))
         return clients[-1]
 
     yield one

@@ -44,8 +44,6 @@ class Client:
         shared = {
             "stage": self.stage,
             "listings": ListingsTable(database, variables["INSTRUMENTS_TABLE"]),
-            "subscriptions": self.subscriptions,
-            "ring": self.ring,
             "reserving": self.reserving,
             "resuming": Resuming(self.ring, RING_TOPICS, self.reserving, self, most),
             "posts": self,

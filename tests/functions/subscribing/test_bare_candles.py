@@ -12,6 +12,8 @@ from marketdata import codec
 from marketdata.errors import ClientError, GatewayUnavailable
 from marketdata.messages import Candle
 from marketdata.partitions import source_of
+from marketdata.ring_items import Source
+from marketdata.topics import CANDLES
 
 pytestmark = pytest.mark.services
 
@@ -68,7 +70,10 @@ def test_what_comes_while_it_is_answered_follows_once_and_no_other_interval(
     client.bare.subscribe(client.id, [PAIR])
     assert starts(client) == [7, 8, 9]
     [item] = client.items(PAIR).values()
-    assert item.cuts == {SOURCE: client.ring.heads([SOURCE])[SOURCE].next}
+    sources = [Source("candles", number) for number in range(CANDLES.partitions)]
+    heads = client.ring.heads(sources)
+    assert item.cuts == {at: heads[at].next if at in heads else 0 for at in sources}
+    assert item.cuts[SOURCE] > 0
 
 
 def test_a_pair_without_a_candle_yet_is_served_from_its_first(client):

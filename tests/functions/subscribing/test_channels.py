@@ -4,7 +4,9 @@ import pytest
 
 from functions.subscriptions import Subscriber
 from marketdata.errors import ClientError
+from marketdata.ring_items import Source
 from marketdata.subscriptions import Want
+from marketdata.topics import DEPTH
 
 pytestmark = pytest.mark.services
 
@@ -138,5 +140,8 @@ def test_candles_are_had_of_what_has_trades_and_all_of_what_says_nothing(client)
 
 def test_a_subscriber_is_read_as_it_was_written(client):
     client.subscribe(BOOK, channels=("depth",))
-    expected = Subscriber(client.id, "stream", 4_000_000_000_000, Want("depth"))
+    sources = [Source("depth", number) for number in range(DEPTH.partitions)]
+    heads = client.ring.heads(sources)
+    cuts = {at: heads[at].next if at in heads else 0 for at in sources}
+    expected = Subscriber(client.id, "stream", 4_000_000_000_000, Want("depth"), cuts=cuts)
     assert client.items(BOOK) == {"depth": expected}

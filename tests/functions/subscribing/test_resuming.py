@@ -1,11 +1,14 @@
 """Cursors: a subscription that goes on where another ended."""
 
+from dataclasses import replace
+
 import pytest
 
 from functions.gateway import Outcome
 from marketdata.errors import ClientError
 from marketdata.partitions import source_of
-from marketdata.ring_items import parse_cursor
+from marketdata.ring_items import Source, parse_cursor
+from marketdata.topics import TICKS
 
 pytestmark = pytest.mark.services
 
@@ -25,6 +28,13 @@ def updates(client):
     return [(one["price"], one["cursor"]) for one in client.told if "price" in one]
 
 
+def cuts(client):
+    """One in each partition of the topic, where its head stands."""
+    sources = [Source("ticks", number) for number in range(TICKS.partitions)]
+    heads = client.ring.heads(sources)
+    return {at: heads[at].next if at in heads else 0 for at in sources}
+
+
 def test_the_confirmation_has_the_places_of_its_sources_and_updates_their_cursors(client, feed):
     [last] = feed.put(SOURCE, KEY, tick(0))
 
@@ -39,7 +49,8 @@ def test_the_confirmation_has_the_places_of_its_sources_and_updates_their_cursor
     assert updates(client) == [(1, arrive.cursors[0]), (3, arrive.cursors[2])]
     [item] = client.items(NAME).values()
     assert item.cursors
-    assert item.cuts == {SOURCE: parse_cursor(arrive.cursors[2]).offset + 1}
+    assert item.cuts == cuts(client)
+    assert item.cuts[SOURCE] == parse_cursor(arrive.cursors[2]).offset + 1
 
 
 def test_from_a_cursor_everything_after_it_comes_once(client, feed):
@@ -118,11 +129,20 @@ def test_asking_to_resume_later_puts_cursors_on_what_is_served_and_replays_nothi
     client, feed
 ):
     client.subscribe(NAME)
+    [before] = client.items(NAME).values()
     client.when_told = lambda: feed.put(SOURCE, KEY, tick(9))
     client.subscribe(NAME, resume=True)
     assert updates(client) == []
     [item] = client.items(NAME).values()
-    assert (item.cursors, item.cuts) == (True, None)
+    assert (before.cursors, item) == (False, replace(before, cursors=True))
+
+
+def test_a_repeated_subscribe_changes_nothing_of_one_that_resumes(client, feed):
+    client.subscribe(NAME, resume=True)
+    before = client.items(NAME)
+    client.when_told = lambda: feed.put(SOURCE, KEY, tick(9))
+    client.subscribe(NAME)
+    assert (updates(client), client.items(NAME)) == ([], before)
 
 
 def test_a_client_that_leaves_in_the_middle_of_what_it_missed_is_served_nothing(client, feed):

@@ -11,11 +11,17 @@ from functions.gateway import Outcome
 from functions.subscriptions import Shard, SubscriptionsTable
 from marketdata.connection_items import LIFE_S
 from marketdata.errors import ClientError, GatewayUnavailable
+from marketdata.partitions import source_of
+from marketdata.ring_items import Source
+from marketdata.topics import TICKS
 
 pytestmark = pytest.mark.services
 
 NOW_MS = 4_000_000_000_000
 TEN = [f"C{number}/USDT" for number in range(10)]
+SEAM = "C26/USDT"
+KEY = b"binance:C26USDT"
+SOURCE = source_of("ticks", KEY)
 
 
 def test_nothing_is_served_before_the_confirmation_is_sent(client):
@@ -81,6 +87,75 @@ def test_a_newer_subscribe_takes_over_from_one_that_was_overtaken(client):
     assert seen == [[]]
     assert client.served() == [TEN[0]]
     assert len(client.told) == 2
+
+
+def tick(price, name=SEAM):
+    return (
+        f'{{"type":"price_update","symbol":"{name}","price":{price},"volume":null,'
+        f'"timestamp":"t","source":"binance","rates":["1s"]}}'
+    ).encode()
+
+
+def prices(client):
+    return [one["price"] for one in client.told if "price" in one]
+
+
+def test_what_comes_while_it_is_confirmed_follows_once_and_nothing_older(client, feed):
+    """The last price of a burst is among it; a batch from before that comes again is not."""
+    feed.put(SOURCE, KEY, tick(1))
+
+    def arrive():
+        client.when_told = lambda: None
+        feed.put(SOURCE, KEY, tick(2), tick(3))
+
+    client.when_told = arrive
+    told = client.subscribe(SEAM)
+    assert set(told) == {"type", "symbols", "timestamp"}
+    assert prices(client) == [2, 3]
+    assert all("cursor" not in one for one in client.told)
+    [item] = client.items(SEAM).values()
+    head = client.ring.heads([SOURCE])[SOURCE].next
+    assert [item.is_due(SOURCE, offset) for offset in (head - 1, head)] == [False, True]
+
+
+def test_an_instrument_that_is_listed_later_comes_too(client):
+    """Its partition may be another one: each of the topic has a cut."""
+    client.subscribe(SEAM)
+    [item] = client.items(SEAM).values()
+    heads = client.ring.heads(Source("ticks", number) for number in range(TICKS.partitions))
+    for number in range(TICKS.partitions):
+        at = Source("ticks", number)
+        assert item.is_due(at, heads[at].next if at in heads else 0)
+
+
+@pytest.mark.parametrize("before", [{}, {"rate": "10s", "resume": True}])
+def test_one_that_fails_after_it_has_begun_leaves_everything_as_it_was(client, feed, before):
+    if before:
+        client.subscribe(SEAM, **before)
+    was = (client.reserved(), client.wanted(), client.items(SEAM))
+
+    def arrive():
+        client.when_told = lambda: None
+        feed.put(SOURCE, KEY, tick(2), keep=False)  # the ring has lost it
+
+    client.when_told = arrive
+    with pytest.raises(ClientError, match="updates were lost while subscribing"):
+        client.subscribe(SEAM, TEN[0])
+    assert (client.reserved(), client.wanted(), client.items(SEAM)) == was
+    assert client.served() == []
+
+
+def test_a_commit_that_meets_another_is_tried_again_though_it_has_no_source(
+    client, monkeypatch
+):
+    """`rate: all` is not in the ring: nothing is replayed, and it is served all the same."""
+    refused = iter([False] * 5)
+    serve = SubscriptionsTable.serve
+    monkeypatch.setattr(
+        SubscriptionsTable, "serve", lambda *given: next(refused, None) or serve(*given)
+    )
+    client.subscribe(SEAM, rate="all")
+    assert list(client.items(SEAM)) == ["prices"]
 
 
 def test_a_repeated_subscribe_puts_right_what_died_in_between(client):
