@@ -50,7 +50,13 @@ OF_STATUS = {
 OF_THE_SERVICE = frozenset({Outcome.FORBIDDEN, Outcome.FAILED, Outcome.UNREACHABLE})
 """Outcomes that tell of the management API itself, not of one client."""
 AGAIN = frozenset({Outcome.THROTTLED, Outcome.FAILED, Outcome.UNREACHABLE})
-"""Outcomes that are worth one more try."""
+"""Outcomes that are worth one more try.
+
+After a 429, or where no connection was to be had, nothing was taken. After a 5xx, or where the
+connection ended before the answer, the message may have been: then a client gets it twice. That
+is better than not at all, and better than the batch once more for everybody. One time-out is
+the end, as whatever was not answered within three seconds is likely to be under way still.
+"""
 GO_ON = frozenset({Outcome.SENT, Outcome.TOO_LARGE})
 """Outcomes after which the connection's next message is posted."""
 
@@ -103,7 +109,7 @@ class ManagementApi:
     async def gone(
         self, connection_ids: Collection[str], *, limit_s: float = POST_LIMIT_S
     ) -> set[str]:
-        """Those that were answered 410; each is asked for once, many at a time.
+        """Those that were answered 410; many are asked for at a time.
 
         Whatever else is answered, or nothing in time, does not say that one is gone.
         """
@@ -113,7 +119,10 @@ class ManagementApi:
         async def worker() -> None:
             for connection_id in waiting:
                 request = self._request("GET", connection_id, b"")
-                if await self._send(request, limit_s) is Outcome.GONE:
+                outcome = await self._send(request, limit_s)
+                if outcome is Outcome.UNREACHABLE:  # a kept connection may have ended
+                    outcome = await self._send(request, limit_s)
+                if outcome is Outcome.GONE:
                     found.add(connection_id)
 
         async with asyncio.TaskGroup() as group:

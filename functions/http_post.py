@@ -4,6 +4,9 @@ A post costs a third of what it costs with a general client: one write, one read
 in between. One request is under way on a connection at a time.
 
     request bytes ─► pool ─► connection ─► status of the answer
+
+A request is written once. Whether the server had taken one whose connection ended before the
+answer nobody can know, so that whoever sends it again decides to.
 """
 
 import asyncio
@@ -30,6 +33,11 @@ class HttpConnection(asyncio.Protocol):
         self._received = b""
         self._answer: asyncio.Future[int] | None = None
         self.keep = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has begun to close it, as far as is known here."""
+        return self.keep and self._transport is not None and not self._transport.is_closing()
 
     async def request(self, data: bytes) -> int:
         """Write one request and return the answer's status.
@@ -124,18 +132,16 @@ class HttpPool:
     async def request(self, data: bytes) -> int:
         """Send one request over a kept connection or a new one; return the status.
 
-        A kept connection that turns out to have been closed is replaced once.
-
         Raises:
-            OSError: the server cannot be reached or breaks off.
+            OSError: the server cannot be reached, or broke off. What is sent next goes over a
+                new connection: with one that was kept the others have ended, most likely.
         """
-        connection = self._kept()
-        if connection is not None:
-            try:
-                return await self._exchange(connection, data)
-            except ConnectionResetError:
-                self.close()
-        return await self._exchange(await self._connect(), data)
+        connection = self._kept() or await self._connect()
+        try:
+            return await self._exchange(connection, data)
+        except ConnectionResetError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -153,7 +159,7 @@ class HttpPool:
     def _kept(self) -> HttpConnection | None:
         while self._idle:
             connection, since = self._idle.pop()
-            if connection.keep and time.monotonic() - since < IDLE_S:
+            if connection.is_open and time.monotonic() - since < IDLE_S:
                 return connection
             connection.close()
         return None

@@ -85,6 +85,16 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced(posts, manage
     assert management.texts(ID) == [b"1", b"2"]
 
 
+def test_a_message_whose_answer_is_lost_is_sent_once_more_and_no_oftener(posts, management):
+    """Over a kept connection as over a new one: it may have been taken each time."""
+    assert posts.post(ID, b"1") is Outcome.SENT
+    management.answers[ID] = [0, 0, 0, 0, 200]
+    assert posts.post(ID, b"2") is Outcome.UNREACHABLE
+    assert [body for *_, body in management.requests] == [b"1", b"2", b"2"]
+    management.answers[ID] = []
+    assert posts.post(ID, b"3") is Outcome.SENT
+
+
 def test_what_fails_ends_that_connections_messages_alone(posts, management):
     management.answers = {"gone=": [410], "slow=": [200, 429, 429], "large=": [413, 200, 200]}
     deliveries = posts.post_many(
