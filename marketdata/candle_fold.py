@@ -95,14 +95,15 @@ class TradeFold:
             state.mark = mark
 
     def due(self, now_ms: int, *, is_live: bool = True) -> Iterator[Said]:
-        """The records to be written now.
+        """The records to be written now, of the oldest minutes first.
 
         Before `is_live` only what is over for an hour and quiet, and never what an earlier life
         has closed otherwise: that had read on.
         """
         for minute in list(self._periods.over()):
             self._close(minute)
-        for minute in list(self._unsaid) if is_live else self._early(now_ms):
+        unsaid = self._unsaid if is_live else self._early(now_ms)
+        for minute in sorted(unsaid, key=lambda one: one.start_ms):
             if minute.is_due(now_ms, OPEN_PACE_MS):
                 del self._unsaid[minute]
                 yield from minute.say(now_ms)

@@ -175,3 +175,14 @@ def test_a_ticker_that_fell_silent_is_forgotten(derive):
         derive.rest(LATE_MS)
     assert word(derive) == (b"1.50", b"0.10", True)
     assert derive.shares[0].fold.counts()["keys"] == 1
+
+
+def test_what_a_silence_left_open_is_closed_before_anything_newer_is_said(derive):
+    before = len(derive.candles)
+    derive.trade(OTHER, 1, NOON + 3 * LATE_MS)
+    derive.step()
+    starts = [start_ms for *_, start_ms in derive.candles[before:]]
+    assert starts == [NOON, NOON + 3 * LATE_MS]
+    derive.rest(12_000)
+    volumes = [one.volume for one in derive.said()[KEY, "5m", NOON]]
+    assert [bytes(volume) for volume in volumes] == [b"0.10", b"0.10"]
