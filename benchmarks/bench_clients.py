@@ -1,11 +1,13 @@
-"""Whether slow and dead clients delay the others: 1,000 clients of `ws` beside each other.
+"""Whether slow, dead and hanging clients delay the others: 1,000 clients of `ws`.
 
-In turns, twice each: all are healthy; ten of them read one message a second and ten nothing,
-and these twenty ask for more than they take. The better figures count. Once a second an event
-goes from Kafka through the function `push` and the gateway to all, right behind a big one that
-only the twenty want, so that whatever they cost comes just before it. Latency is from the write
-to Kafka to the client, of the same 980 healthy clients in each turn; the twenty's buffers are
-full before a turn of theirs begins.
+In turns, three times each: all are healthy; ten read one message a second and ten nothing, and
+these twenty ask for more than they take; posts to ten are not answered in time. The middle one
+of three figures counts. Once a second an event goes from Kafka through the function `push` and
+the gateway to all, right behind a big one that only the slow and the dead want, so that what
+they cost comes just before it. Latency is from the write to Kafka to the client, of the same
+980 healthy clients in each turn. The buffers of the slow and the dead are full before a turn of
+theirs begins; every batch has to say that they still are, or that those who hang are given up.
+What it costs to find that somebody hangs is told apart.
 
     python benchmarks/bench_clients.py
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import boto3
+import requests
 from client_swarm import Swarm
 from event_feed import ASSET, BULK, BULK_BYTES, EventFeed
 from measuring import child, must_run, versions
@@ -33,22 +36,25 @@ from local.tables import create_tables
 from local.topics import create_topics
 from marketdata.topics import EVENTS
 
-HEALTHY, SLOW, DEAD = 980, 10, 10
+HEALTHY, SLOW, DEAD, HANGING = 980, 10, 10, 10
+OTHERS = SLOW + DEAD
 EVERY_S = 1.0
-WARM_UP_EVENTS = 3
+WARM_UP_EVENTS = 6
 EVENTS_OF_A_TURN = 15
-TURNS = 2
+TURNS = 3
+HANG_S = 4
+"""Longer than a post may take (functions/gateway.py); the warm-up is longer than both."""
 BUFFER_BYTES = 256 * 1024
 WAIT_S = 30
 MOST = 1.5
 
 
 class Seen(NamedTuple):
-    """What the healthy clients saw in one turn, in seconds."""
+    """What the healthy clients saw in one turn, in s; `first_s` is the most in its warm-up."""
 
-    events: int
     median_s: float
     p99_s: float
+    first_s: float
 
 
 class Stack:
@@ -86,8 +92,24 @@ class Stack:
         source += ("--handler", "functions.push.handler")
         self.push = entered.enter_context(child(*source, log=log, environment=environment))
         self.url = f"ws://127.0.0.1:{api}/ws"
+        self._control = f"http://127.0.0.1:{api}/_control"
         self.feed = entered.enter_context(closing(EventFeed(servers, log)))
         self._wait(log)
+
+    def ids(self):
+        """Those who are connected."""
+        answer = requests.get(f"{self._control}/connections", timeout=WAIT_S)
+        return {one["id"] for one in answer.json()["connections"]}
+
+    def hang(self, connection_id):
+        """From now on no post to this one is answered in time."""
+        fault = {"kind": "hang", "connection": connection_id, "seconds": HANG_S, "times": 1000}
+        answer = requests.post(f"{self._control}/faults", json=fault, timeout=WAIT_S)
+        answer.raise_for_status()
+
+    def answer_again(self):
+        """Nothing hangs any more."""
+        requests.delete(f"{self._control}/faults", timeout=WAIT_S).raise_for_status()
 
     def _wait(self, log):
         until_s = time.monotonic() + WAIT_S
@@ -99,60 +121,91 @@ class Stack:
 
 
 def measure(feed, swarm):
-    """The latencies of one turn's events."""
-    sent_s = {}
+    """What one turn's events took, and what `push` said of those that are measured."""
+    warm_up_s, sent_s, before = {}, {}, 0
     for at in range(WARM_UP_EVENTS + EVENTS_OF_A_TURN):
         begun_s = time.monotonic()
+        is_warm = at >= WARM_UP_EVENTS
+        if at == WARM_UP_EVENTS:
+            before = len(feed.reports())
         feed.write(BULK, BULK_BYTES)
         number, at_s = feed.write()
-        if at >= WARM_UP_EVENTS:
-            sent_s[number] = at_s
+        (sent_s if is_warm else warm_up_s)[number] = at_s
         time.sleep(max(0.0, begun_s + EVERY_S - time.monotonic()))
     if not swarm.waits_for(number, WAIT_S):
         raise SystemExit(f"not every healthy client had every event within {WAIT_S} s")
+    feed.wait_until_pushed()
     found_s = swarm.latencies_s(sent_s)
     if len(found_s) != len(sent_s) * len(swarm.healthy):
         raise SystemExit(f"{len(found_s)} events came, not {len(sent_s)} to each client")
     p99_s = statistics.quantiles(found_s, n=100)[98]
-    return Seen(len(found_s), statistics.median(found_s), p99_s)
+    seen = Seen(statistics.median(found_s), p99_s, max(swarm.latencies_s(warm_up_s)))
+    return seen, feed.reports()[before:]
 
 
 def beside_healthy(stack, swarm):
     """One turn in which all clients are healthy."""
-    with Swarm(stack.url, ASSET, healthy=SLOW + DEAD):
-        return measure(stack.feed, swarm)
+    with Swarm(stack.url, ASSET, healthy=OTHERS):
+        return measure(stack.feed, swarm)[0]
 
 
-def beside_others(stack, swarm):
-    """One turn with the slow and the dead; also how often push gave one of them up."""
+def beside_full(stack, swarm):
+    """One turn with the slow and the dead."""
     with Swarm(stack.url, ASSET, slow=SLOW, dead=DEAD):
         stack.feed.fill(slow=SLOW, dead=DEAD)
-        filled = len(stack.feed.reports())
-        seen = measure(stack.feed, swarm)
-    reports = stack.feed.reports()[filled:]
-    return seen, sum(one.get("throttled", 0) + one["paused"] for one in reports)
+        seen, reports = measure(stack.feed, swarm)
+    if not all(one.get("throttled", 0) >= DEAD for one in reports):
+        raise SystemExit("the dead were not full all the time: nothing was measured")
+    return seen
 
 
-def report(without, beside, given_up):
-    """Prints the better figures of both and their ratios; returns whether these are low."""
+def beside_hanging(stack, swarm):
+    """One turn with some whose posts are never answered in time."""
+    before = stack.ids()
+    with Swarm(stack.url, ASSET, healthy=OTHERS):
+        for one in sorted(stack.ids() - before)[:HANGING]:
+            stack.hang(one)
+        seen, reports = measure(stack.feed, swarm)
+        stack.answer_again()
+    if not all(one["paused"] + one.get("timed_out", 0) == HANGING for one in asked(reports)):
+        raise SystemExit("the hanging were not given up all the time: nothing was measured")
+    return seen
+
+
+def asked(reports):
+    """The batches that had something for everybody."""
+    return [one for one in reports if one["connections"] > HEALTHY]
+
+
+KINDS = {
+    f"beside {OTHERS} healthy": beside_healthy,
+    f"beside {SLOW} slow, {DEAD} dead": beside_full,
+    f"beside {HANGING} hanging": beside_hanging,
+}
+
+
+def report(turns):
+    """Prints every figure, the middle ones and their ratios; returns whether these are low."""
     print(f"\nclients: from Kafka to {HEALTHY} healthy clients, one event every {EVERY_S:g} s")
     print(f"  Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
-    best = []
-    names = (f"beside {SLOW + DEAD} healthy", f"beside {SLOW} slow, {DEAD} dead")
-    for name, turns in zip(names, (without, beside), strict=True):
-        median_s, p99_s = (min(one[at] for one in turns) for at in (1, 2))
-        best.append((median_s, p99_s))
-        each = sum(one.events for one in turns)
-        print(f"  {name:<28}{median_s * 1000:>10,.0f} ms median{p99_s * 1000:>10,.0f} ms p99")
-        print(f"  {'':<28}{each:>10,} messages in {TURNS} turns")
-    print(f"  {'':<28}{given_up:>10,} times a slow or dead one was passed over")
-    print(f"  {'':<28}{versions('aiohttp', 'kafka-python', 'msgspec')}")
-    median, p99 = (later / first for first, later in zip(*best, strict=True))
-    print(
-        f"  ratio {median:.2f} of the medians, {p99:.2f} of the p99, at most {MOST:g}",
-        flush=True,
-    )
-    return max(median, p99) <= MOST and given_up > 0
+    print(f"  {versions('aiohttp', 'kafka-python', 'msgspec')}")
+    usual, good = None, True
+    for name, seen in turns.items():
+        middle = Seen(*map(statistics.median, zip(*seen, strict=True)))
+        usual = usual or middle
+        ratios = [later / first for later, first in zip(middle, usual, strict=True)][:2]
+        good = good and max(ratios) <= MOST
+        print(f"  {name}")
+        print(f"    median {_ms(middle.median_s)} of {', '.join(_ms(one[0]) for one in seen)}")
+        print(f"    p99    {_ms(middle.p99_s)} of {', '.join(_ms(one[1]) for one in seen)}")
+        print(f"    ratio {ratios[0]:.2f} of the medians, {ratios[1]:.2f} of the p99")
+        print(f"    while they are new, one event took up to {_ms(middle.first_s)}")
+    print(f"  ratios at most {MOST:g}", flush=True)
+    return good
+
+
+def _ms(seconds):
+    return f"{seconds * 1000:,.0f} ms"
 
 
 def run(folder):
@@ -161,11 +214,12 @@ def run(folder):
         stack = Stack(folder, entered)
         print(f"opening {HEALTHY} clients …", flush=True)
         swarm = entered.enter_context(Swarm(stack.url, ASSET, healthy=HEALTHY))
-        turns = [
-            (beside_healthy(stack, swarm), *beside_others(stack, swarm)) for _ in range(TURNS)
-        ]
-    without, beside, given_up = zip(*turns, strict=True)
-    return report(without, beside, sum(given_up))
+        turns = {name: [] for name in KINDS}
+        for _ in range(TURNS):
+            for name, turn in KINDS.items():
+                turns[name].append(turn(stack, swarm))
+                print(f"  {name}: {_ms(turns[name][-1].median_s)}", flush=True)
+        return report(turns)
 
 
 if __name__ == "__main__":
