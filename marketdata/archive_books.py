@@ -6,7 +6,13 @@ A book of two sides comes whole or side by side. Side by side, an announced gap 
 until the record that closes it: one side stated anew is not yet the book.
 """
 
-from marketdata.archive_following import NO_ROWS, advance, gap_lines, read_mark
+from marketdata.archive_following import (
+    NO_ROWS,
+    advance,
+    gap_lines,
+    note_restart,
+    read_mark,
+)
 from marketdata.archive_ledger import Ids, Missing
 from marketdata.archive_marks import snapshot_line
 from marketdata.archive_state import Hole, UnitState
@@ -69,6 +75,8 @@ def _read_snapshot(unit: Unit, epoch: int, message: DepthSnapshot, ids: Ids) -> 
     same = (message.u, message.E, message.side or "")
     if step.verdict is Verdict.DROP or (last == message.u and state.snapshot == same):
         return NO_ROWS
+    if not ids.follow:
+        note_restart(state, epoch, since=state.last_time)
     return _write(unit, epoch, message, _snapshot_missing(unit, step, last, ids), ids)
 
 

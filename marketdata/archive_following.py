@@ -8,6 +8,7 @@ from datetime import datetime
 from marketdata.archive_late import end_run, forget_cut_off
 from marketdata.archive_ledger import Ids, Missing, count_event
 from marketdata.archive_marks import MarkLine, hear_gap, tell_gap
+from marketdata.archive_state import Hole, UnitState
 from marketdata.archive_unit import Rows, Unit
 from marketdata.errors import DecodeError
 from marketdata.messages import Mark, Watermark
@@ -38,6 +39,17 @@ def gap_lines(
     return lines + tell_gap(
         state, day, unit.exchange, missing=missing, time=time, epoch=epoch, ids=ids
     )
+
+
+def note_restart(
+    state: UnitState, epoch: int, *, since: str, ids: Missing = (None, None)
+) -> None:
+    """A new process goes on without a word, and nothing that follows shows what it missed.
+
+    For units whose ids show no jump. `ids` are those that are missing, where that is known.
+    """
+    if state.hole is None and state.last_time and epoch > state.epoch:
+        state.hole = Hole("restart", since, ids=ids)
 
 
 def advance(unit: Unit, day: str, last: int | str | None, time: str, epoch: int) -> None:

@@ -160,7 +160,8 @@ def _tell_again(
 
 def _silent_hole(unit: UnitState, epoch: int) -> Hole:
     """A jump that no record explains: in a new epoch it is a restart."""
-    cause: Cause = "restart" if unit.last is not None and epoch > unit.epoch else "sequence"
+    goes_on = unit.last is not None or bool(unit.candles)
+    cause: Cause = "restart" if goes_on and epoch > unit.epoch else "sequence"
     return Hole(cause, unit.last_time)
 
 

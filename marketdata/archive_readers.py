@@ -7,7 +7,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from marketdata.archive_books import read_book
-from marketdata.archive_following import NO_ROWS, advance, day_of_text, gap_lines, read_mark
+from marketdata.archive_following import (
+    NO_ROWS,
+    advance,
+    day_of_text,
+    gap_lines,
+    note_restart,
+    read_mark,
+)
 from marketdata.archive_late import LateRow, late_row, settle
 from marketdata.archive_ledger import Ids, Missing
 from marketdata.archive_unit import NO_IDS, Rows, Unit
@@ -78,7 +85,10 @@ def _write(
 ) -> list[Rows]:
     data, time = price_row(trade), trade.timestamp
     day = day_of_text(time, unit.exchange)
-    ids = unit.ids if isinstance(last, int) else NO_IDS
+    ids = unit.ids
+    if isinstance(last, str):
+        ids = NO_IDS
+        note_restart(unit.state, epoch, since=unit.state.last_time)
     told = gap_lines(unit, day, time, epoch=epoch, missing=missing, ids=ids)
     written = unit.marks(told)
     advance(unit, day, last, time, epoch)
@@ -118,6 +128,11 @@ def read_candle(unit: Unit, epoch: int, value: bytes, *, ours: bool, late: bool)
     last = unit.state.candles.get(series)
     if last is not None and candle.timestamp <= last:
         return NO_ROWS
+    step = _candle_ids(series).step
+    if last is not None and candle.timestamp > last + step:
+        missing = last + step, candle.timestamp - step
+        since = event_time(missing[0], unit.exchange)
+        note_restart(unit.state, epoch, since=since, ids=missing)
     return _write_candle(unit, epoch, candle, series, None)
 
 

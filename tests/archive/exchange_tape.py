@@ -27,6 +27,13 @@ iso = PLANS.iso
 OURS = (("ids", b"ours"),)
 
 
+def killed(unit):
+    """The next process says nothing of the hole, and its first record shows none."""
+    unit.epoch += unit.tape.rng.randrange(1, 9)
+    unit.tick(1, 20_000)
+    unit.silent_gap("", "", "restart")
+
+
 class OpaqueTrades(PLANS.Unit):
     """Blockchain.com's trades: ids are texts, and an outage is an open gap."""
 
@@ -39,7 +46,8 @@ class OpaqueTrades(PLANS.Unit):
     def step(self):
         self.tick()
         rng = self.tape.rng
-        kind = rng.choices(("next", "again", "outage", "watermark"), (70, 15, 6, 6))[0]
+        kinds = ("next", "again", "outage", "killed", "watermark")
+        kind = rng.choices(kinds, (70, 15, 6, 4, 6))[0]
         if kind == "again" and self.sent:
             self.record(*rng.choice(self.sent[-100:]))
         elif kind == "watermark":
@@ -47,6 +55,8 @@ class OpaqueTrades(PLANS.Unit):
         else:
             if kind == "outage" and self.last_time:
                 self.outage()
+            if kind == "killed" and self.last_time:
+                killed(self)
             self.trade()
 
     def outage(self):
@@ -89,6 +99,8 @@ class Tickers(PLANS.Unit):
         if self.text and rng.random() < 0.2:
             self.record(self.text)
             return
+        if self.last_time and rng.random() < 0.1:
+            killed(self)
         whole = rng.random() < 0.7
         id_, quantity, side = (rng.randrange(10**6), "0.5", "BUY") if whole else ("", "", "")
         self.text = (
@@ -99,6 +111,24 @@ class Tickers(PLANS.Unit):
         self.record(self.text, id_)
         line = f"{iso(self.now)},BTC/USD,60000.10,{quantity},{side},{id_},coinbase"
         self.tape.expect(self.path(self.now), line)
+        self.last_time = self.now
+
+
+class Snapshots(PLANS.Book):
+    """Binance's top levels: each message states all, and its ids skip."""
+
+    def __init__(self, tape, ticker):
+        super().__init__(tape, ticker, "ws_depth")
+
+    def step(self):
+        self.tick()
+        kind = self.tape.rng.choices(("next", "killed", "watermark"), (80, 10, 10))[0]
+        if kind == "watermark":
+            self.watermark()
+            return
+        if kind == "killed":
+            killed(self)
+        self.snapshot(self.last + self.tape.rng.randrange(1, 90))
 
 
 class OursBook(PLANS.Book):
@@ -304,12 +334,13 @@ def exchange_tape(seed, steps=600):
         COMES_LATE.LateCandles(tape, "BTCUSDT"),
         OpaqueTrades(tape, "BTC-USD"),
         Tickers(tape, "BTC-USD"),
+        Snapshots(tape, "BTCUSDT"),
         OursBook(tape, "BTC-USD"),
         Sides(tape, "BBCA", numbered=False),
         Sides(tape, "TLKM", numbered=True),
         Events(tape),
     ]
-    weights = (30, 1, 10, 5, 20, 10, 10, 10)
+    weights = (30, 1, 10, 5, 5, 20, 10, 10, 10)
     for unit in tape.rng.choices(units, weights, k=steps):
         unit.step()
     return tape

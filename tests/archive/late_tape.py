@@ -168,6 +168,8 @@ class LateCandles(Late, PLANS.Candles):
     def step(self):
         if self.tape.rng.random() < 0.3 and self.last_time:
             self.lost_and_filled()
+        elif self.tape.rng.random() < 0.3 and self.last_time:
+            self.killed()
         start = self.now - self.now % MINUTE
         numbers = self.numbers()
         self.candle(start, numbers, closed=False)

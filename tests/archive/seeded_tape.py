@@ -308,6 +308,8 @@ class Candles(Unit):
         start = self.now - self.now % 60_000
         if self.tape.rng.random() < 0.2:
             start = self.missed(start)
+        elif self.tape.rng.random() < 0.2 and self.now != START_MS:
+            start = self.killed()
         numbers = [
             f"{self.tape.rng.randrange(10**6)}.{self.tape.rng.randrange(100):02d}"
             for _ in range(5)
@@ -330,6 +332,23 @@ class Candles(Unit):
             self.mark(start, "open", ids=(start, ""), told=("disconnect", iso(start), ""))
         self.mark(after, "gap", ids=(start, after - 60_000), told=told)
         return after
+
+    def killed(self):
+        """The next process goes on after some candles without a word, or after none."""
+        start = self.now - self.now % 60_000
+        after = start + 60_000 * self.tape.rng.randrange(4)
+        self.epoch += 1
+        self.now += after - start
+        self.end_run()
+        if after > start:
+            if iso(start)[:10] != iso(after)[:10]:
+                self.mark(start, "open", ids=(start, ""), told=("restart", iso(start), ""))
+            told = ("restart", iso(start), iso(after))
+            self.mark(after, "gap", ids=(start, after - 60_000), told=told)
+        return after
+
+    def end_run(self):
+        """Where what comes late is told; nothing does here."""
 
     def candle(self, start, numbers, *, closed):
         names = ("open", "high", "low", "close", "volume")

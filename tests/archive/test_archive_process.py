@@ -159,7 +159,7 @@ def test_sigkill_while_the_records_of_all_exchanges_stream_in(
         if path.endswith(".marks.csv")
     )
     assert sum(unit["gaps"] for unit in units) == gaps
-    assert len(units) == 8
+    assert len(units) == 9
     assert all(unit["offset"] > 0 for unit in units)
 
 

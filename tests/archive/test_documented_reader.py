@@ -16,6 +16,7 @@ KEYS = {
     b"stockbit:BBCA": "stockbit/2024-08-08_BBCA.csv",
     b"stockbit:TLKM": "stockbit/2024-08-08_TLKM.csv",
     b"coinbase:BTC-USD": "coinbase/2024-08-08_BTC-USD.csv",
+    b"binance:BTCUSDT": "binance/2024-08-08_BTCUSDT.ws_depth.csv",
 }
 
 
