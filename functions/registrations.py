@@ -153,37 +153,42 @@ class RegistrationsTable:
         gone on with. Needs `dynamodb:UpdateItem` and `PutItem`, and `ConditionCheckItem` on the
         ring.
         """
-        change = "SET registered = :yes, #resume = :resume"
-        values = {
-            ":yes": {"BOOL": True},
-            ":resume": {"BOOL": resume},
-            ":token": {"S": newcomer.token},
-        }
-        if is_last:
-            change += " REMOVE #start, from_now, queued, dropped, holes, register_token"
-            change += ", register_until_ms"
-        else:
-            change += ", queued = if_not_exists(queued, :none)"
-            values[":none"] = {"N": "0"}
-        if not is_last and newcomer.start is None:
-            # What `$connect` has noted is not where this one began.
-            change += ", #start = :nothing, from_now = :yes"
-            values[":nothing"] = {"M": {}}
         update = {
             "TableName": self._table,
             "Key": newcomer.key,
-            "UpdateExpression": change,
-            "ConditionExpression": "register_token = :token",
-            "ExpressionAttributeNames": {
-                "#resume": "resume",
-                **({"#start": "start"} if "#start" in change else {}),
-            },
-            "ExpressionAttributeValues": values,
+            **_progress(newcomer, resume=resume, is_last=is_last),
         }
         items = (_item(feed, one, newcomer.exp_s) for feed, one in registrations.items())
         puts = [{"Put": {"TableName": self._table, "Item": item}} for item in items]
         actions = [{"Update": update}, *puts, *unchanged]
         return self._connections.transact("replacing a registration", actions)
+
+
+def _progress(newcomer: Newcomer, *, resume: bool, is_last: bool) -> Item:
+    """What changes in the connection's item when a registration of it takes effect."""
+    change = "SET registered = :yes, #resume = :resume"
+    values: Item = {
+        ":yes": {"BOOL": True},
+        ":resume": {"BOOL": resume},
+        ":token": {"S": newcomer.token},
+    }
+    if is_last:
+        change += " REMOVE #start, from_now, queued, dropped, holes, register_token"
+        change += ", register_until_ms"
+    else:
+        change += ", queued = if_not_exists(queued, :none)"
+        values[":none"] = {"N": "0"}
+    if not is_last and newcomer.start is None:
+        # What `$connect` has noted is not where this one began.
+        change += ", #start = :nothing, from_now = :yes"
+        values[":nothing"] = {"M": {}}
+    names = {"#resume": "resume", **({"#start": "start"} if "#start" in change else {})}
+    return {
+        "UpdateExpression": change,
+        "ConditionExpression": "register_token = :token",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
 
 
 def registration_key(feed: Feed, connection_id: str) -> Item:

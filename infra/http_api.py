@@ -59,6 +59,12 @@ class HttpApi(Construct):
             create_default_stage=False,
             cors_preflight=_readable_by(page_origin) if page_origin else None,
         )
+        self._add_routes(authorize, handlers)
+        self.stage = self._stage()
+
+    def _add_routes(
+        self, authorize: lambda_.IFunction, handlers: dict[str, lambda_.IFunction]
+    ) -> None:
         authorizer = authorizers.HttpLambdaAuthorizer(
             "KeyAuthorizer",
             authorize,
@@ -84,7 +90,6 @@ class HttpApi(Construct):
             )
             if path in OPEN:
                 acknowledge(routes[0], "APIG4", "A description of the API, for anybody.")
-        self.stage = self._stage()
 
     def _stage(self) -> gateway.HttpStage:
         stage = gateway.HttpStage(
