@@ -74,7 +74,7 @@ def refused(status, *headers):
 
 
 def rest(url):
-    return RestClient(BINANCE, url, 0.2, threading.Event(), Budgets(BINANCE.limits, 1.0))
+    return RestClient(BINANCE, url, 0.5, threading.Event(), Budgets(BINANCE.limits, 1.0))
 
 
 @pytest.mark.parametrize("then", ["stall", "reset", "close"])

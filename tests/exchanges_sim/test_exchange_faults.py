@@ -246,7 +246,7 @@ def test_rest_can_refuse(exchange, status, retry):
 def test_a_refusal_can_break_off_in_its_body(exchange, how, error):
     number = exchange.fault(kind="refuse", status=429, retry_after_s=7, body=how)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(exchange.rest_url + "/api/v3/time", timeout=0.3)
+        urllib.request.urlopen(exchange.rest_url + "/api/v3/time", timeout=1.0)
     with caught.value as answer:
         assert (answer.code, answer.headers["Retry-After"]) == (429, "7")
         with pytest.raises(error):
