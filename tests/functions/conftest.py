@@ -100,9 +100,15 @@ def only_what_is_granted():
 
 
 @pytest.fixture(scope="session")
-def table_variables(dynamodb):
+def new_tables(dynamodb):
+    """`new_tables()`: the functions' variables for tables that nobody else has."""
+    return lambda: function_tables.create(dynamodb)
+
+
+@pytest.fixture(scope="session")
+def table_variables(new_tables):
     """The functions' variables for tables of these tests' own."""
-    return function_tables.create(dynamodb)
+    return new_tables()
 
 
 @pytest.fixture(scope="session")

@@ -127,13 +127,14 @@ def value_of_fixture():
 
 @pytest.fixture
 def connect(functions):
-    """Connects a client, as `$connect` does, to a server; it is gone when the test ends."""
+    """Connects a client, as `$connect` does, to a server; it is forgotten in the end."""
     push._pushing.cache_clear()
     clients = []
 
-    def one(stage="ws", server=functions):
-        clients.append(Client(server, stage))
-        return clients[-1]
+    def one(stage="ws", server=functions, *, forgets=True):
+        client = Client(server, stage)
+        clients.extend([client] * forgets)
+        return client
 
     yield one
     for client in clients:
