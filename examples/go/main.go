@@ -41,6 +41,7 @@ type registration struct {
 type message struct {
 	Type       string          `json:"type"`
 	Message    string          `json:"message"`
+	Code       string          `json:"code"`
 	Detail     string          `json:"detail"`
 	Ledger     int64           `json:"ledger"`
 	ContractID string          `json:"contract_id"`
@@ -49,12 +50,14 @@ type message struct {
 	Cursor     string          `json:"cursor"`
 	Cursors    []string        `json:"cursors"`
 	Recovered  *bool           `json:"recovered"`
+	RetryAfter int64           `json:"retry_after"`
 }
 
 type events struct {
 	url     string
 	assets  []string
-	cursors map[string]string // the place of the last event of each source
+	cursors map[string]string // the place of the last event of each topic and partition
+	wait    time.Duration     // what the server asked for
 }
 
 func main() {
@@ -63,19 +66,20 @@ func main() {
 		one.url, one.assets = os.Args[1], os.Args[2:]
 	}
 	for bound := firstPause; ; bound = min(2*bound, longestPause) {
-		heard, err := one.connection()
-		if heard {
+		one.wait = 0
+		registered, err := one.connection()
+		if registered {
 			bound = firstPause
 		}
-		// Anything up to a bound that doubles, so that not all clients come back at once.
-		pause := time.Duration(rand.Int63n(int64(bound)))
+		// Up to a bound that doubles, so that not all clients come back at once.
+		pause := one.wait + time.Duration(rand.Int63n(int64(bound)))
 		log.Printf("%v; trying again in %v", err, pause.Round(time.Millisecond))
 		time.Sleep(pause)
 	}
 }
 
-// connection serves one connection to its end; heard tells whether a message came.
-func (e *events) connection() (heard bool, err error) {
+// connection serves one connection to its end.
+func (e *events) connection() (registered bool, err error) {
 	header := http.Header{}
 	if key := os.Getenv("TAPEDECK_KEY"); key != "" {
 		header.Set("Authorization", "Bearer "+key)
@@ -88,17 +92,27 @@ func (e *events) connection() (heard bool, err error) {
 	if err := socket.WriteJSON(e.registration()); err != nil {
 		return false, err
 	}
-	alive := func() { socket.SetReadDeadline(time.Now().Add(silence)) }
-	answer := socket.PingHandler()
-	socket.SetPingHandler(func(data string) error { alive(); return answer(data) })
+	go ask(socket)
 	for {
-		alive()
+		socket.SetReadDeadline(time.Now().Add(silence))
 		var one message
 		if err := socket.ReadJSON(&one); err != nil {
-			return heard, err
+			return registered, err
 		}
-		heard = true
-		e.take(one)
+		registered = registered || one.Type == "registered"
+		if err := e.take(one); err != nil {
+			return registered, err
+		}
+	}
+}
+
+// ask asks for a pong now and then, so that a connection without events is not taken for dead.
+func ask(socket *websocket.Conn) {
+	for {
+		time.Sleep(silence / 3)
+		if err := socket.WriteJSON(map[string]string{"type": "ping"}); err != nil {
+			return
+		}
 	}
 }
 
@@ -111,7 +125,8 @@ func (e *events) registration() registration {
 	return wanted
 }
 
-func (e *events) take(one message) {
+// take fails when nothing is registered.
+func (e *events) take(one message) error {
 	switch one.Type {
 	case "registered":
 		if one.Recovered != nil && !*one.Recovered {
@@ -124,12 +139,18 @@ func (e *events) take(one message) {
 		e.remember(one.Cursor)
 		fmt.Println(one.Ledger, one.ContractID, string(one.Topics), string(one.Data))
 	case "error":
-		log.Printf("%s: %s", one.Message, one.Detail)
+		err := fmt.Errorf("%s: %s", one.Message, one.Detail)
+		if one.Code != "QUEUE_FULL" {
+			e.wait = time.Duration(one.RetryAfter) * time.Second
+			return err
+		}
+		log.Print(err)
 	}
+	return nil
 }
 
 func (e *events) remember(cursor string) {
-	if end := strings.LastIndex(cursor, ":"); end > 0 {
-		e.cursors[cursor[:end]] = cursor
+	if part := strings.Split(cursor, ":"); len(part) == 4 {
+		e.cursors[part[0]+":"+part[2]] = cursor
 	}
 }

@@ -9,18 +9,23 @@ const [url = "ws://localhost:3000/stream", ...named] = process.argv.slice(2);
 const symbols = named.length ? named : ["BTC/USD", "ETH/USD"];
 const key = process.env.TAPEDECK_KEY ?? "chrono_public_dev_key_001";
 
-const cursors = new Map(); // the place of the last update of each source
+const SILENCE_MS = 90_000; // the server sends a pong every 30 s
+
+const cursors = new Map(); // the place of the last update of each topic and partition
 let failures = 0;
 
 // JSON.parse would round: a price keeps its digits as text.
 const exact = (name, value, { source }) => (name === "price" ? source : value);
 
 function remember(cursor) {
-  cursors.set(cursor.slice(0, cursor.lastIndexOf(":")), cursor);
+  const [topic, , partition] = cursor.split(":");
+  cursors.set(`${topic}:${partition}`, cursor);
 }
 
 function connect() {
   const ws = new WebSocket(url, { headers: { Authorization: `Bearer ${key}` } });
+  const silence = setTimeout(() => ws.terminate(), SILENCE_MS);
+  let pauseMs = 0; // what the server asks for
 
   ws.on("open", () => {
     const from = cursors.size ? [...cursors.values()] : undefined;
@@ -28,10 +33,11 @@ function connect() {
   });
 
   ws.on("message", (data) => {
+    silence.refresh();
     const message = JSON.parse(data.toString(), exact);
-    failures = 0;
     switch (message.type) {
       case "subscribed":
+        failures = 0;
         if (message.recovered === false) console.error("some updates are missing here");
         message.cursors?.forEach(remember);
         break;
@@ -39,16 +45,21 @@ function connect() {
         if (message.cursor) remember(message.cursor);
         console.log(message.symbol, message.price, message.source);
         break;
-      case "error":
+      case "error": // nothing is subscribed: try again
         console.error(`${message.message}: ${message.detail}`);
+        pauseMs = 1000 * (message.retry_after ?? 0);
+        ws.close();
         break;
     }
   });
 
   ws.on("error", (error) => console.error(error.message));
 
-  // A pause between nothing and a bound that doubles, so that a thousand clients do not come back at once.
-  ws.on("close", () => setTimeout(connect, Math.random() * Math.min(30_000, 500 * 2 ** failures++)));
+  ws.on("close", () => {
+    clearTimeout(silence);
+    // Up to a bound that doubles, so that a thousand clients do not come back at once.
+    setTimeout(connect, pauseMs + Math.random() * Math.min(30_000, 500 * 2 ** failures++));
+  });
 }
 
 connect();

@@ -17,12 +17,14 @@ type ServerMessage =
       cursor?: string;
     }
   | { type: "pong"; timestamp: string }
-  | { type: "error"; message: string; code: string; timestamp: string; detail?: string };
+  | { type: "error"; message: string; code: string; timestamp: string; detail?: string; retry_after?: number };
+
+const SILENCE_MS = 90_000; // the server sends a pong every 30 s
 
 type Price = Extract<ServerMessage, { type: "price_update" }>;
 
 class Prices {
-  private readonly cursors = new Map<string, string>(); // the place of the last update of each source
+  private readonly cursors = new Map<string, string>(); // the last of each topic and partition
   private failures = 0;
   private readonly url: string;
   private readonly key: string;
@@ -38,13 +40,26 @@ class Prices {
 
   connect(): void {
     const ws = new WebSocket(this.url, { headers: { Authorization: `Bearer ${this.key}` } });
+    const silence = setTimeout(() => ws.terminate(), SILENCE_MS);
+    let pauseMs = 0; // what the server asks for
     ws.on("open", () => ws.send(this.request()));
-    ws.on("message", (data: WebSocket.RawData) => this.take(data.toString()));
+    ws.on("message", (data: WebSocket.RawData) => {
+      silence.refresh();
+      const message = parse(data.toString());
+      this.take(message);
+      if (message.type === "error") {
+        pauseMs = 1000 * (message.retry_after ?? 0);
+        ws.close(); // nothing is subscribed: try again
+      }
+    });
     ws.on("error", (error: Error) => console.error(error.message));
-    // A pause between nothing and a bound that doubles, so that not all clients come back at once.
-    ws.on("close", () => setTimeout(() => this.connect(), Math.random() * this.bound()));
+    ws.on("close", () => {
+      clearTimeout(silence);
+      setTimeout(() => this.connect(), pauseMs + Math.random() * this.bound());
+    });
   }
 
+  // Doubles, so that not all clients come back at once.
   private bound(): number {
     return Math.min(30_000, 500 * 2 ** this.failures++);
   }
@@ -54,11 +69,10 @@ class Prices {
     return JSON.stringify({ type: "subscribe", symbols: this.symbols, resume: true, from });
   }
 
-  private take(text: string): void {
-    const message = parse(text);
-    this.failures = 0;
+  private take(message: ServerMessage): void {
     switch (message.type) {
       case "subscribed":
+        this.failures = 0;
         if (message.recovered === false) console.error("some updates are missing here");
         message.cursors?.forEach((cursor) => this.remember(cursor));
         break;
@@ -73,7 +87,8 @@ class Prices {
   }
 
   private remember(cursor: string): void {
-    this.cursors.set(cursor.slice(0, cursor.lastIndexOf(":")), cursor);
+    const [topic, , partition] = cursor.split(":");
+    this.cursors.set(`${topic}:${partition}`, cursor);
   }
 }
 
