@@ -92,10 +92,13 @@ class Backfill(threading.Thread):
             self._give_up(oldest, f"more than {MOST_HOLES} holes wait")
 
     def close(self) -> None:
-        """Ends the thread after the request under way; what waits is not asked for."""
+        """Ends the thread after the request under way; what waits the next start asks for."""
         with self._changed:
             self._ended = True
+            left = len(self._holes)
             self._changed.notify()
+        if left:
+            log.event("capture.backfill_left", exchange=self._adapter.name, holes=left)
 
     def run(self) -> None:
         """The thread's loop."""

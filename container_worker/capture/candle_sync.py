@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from container_worker.capture.emissions import Emissions, Recover, Write, gap
+from container_worker.capture.id_ranges import holds
 from container_worker.capture.unit_sync import GuardedSync
 from container_worker.exchanges.outcomes import CandleState
 from marketdata.messages import Candle, Gap
+from marketdata.topics import MINUTE_MS
 
 if TYPE_CHECKING:
     from container_worker.capture.last_known import LastKnown
@@ -78,8 +80,12 @@ class CandleSync(GuardedSync[CandleState]):
         return [*self._told(hole, self._current.length_ms), again]
 
     def fill(self, events: Sequence[CandleState]) -> list[Write]:
-        """Records of candles that were recovered; changes nothing else."""
-        return [Write(self._candle(event), event.start_ms) for event in events]
+        """See `UnitSync`."""
+        return [
+            Write(self._candle(event), event.start_ms)
+            for event in events
+            if not holds(self._there, event.start_ms // MINUTE_MS)
+        ]
 
     def _time(self, event: CandleState) -> int:
         """Where the event time is that of the receipt a bad clock shows in the start."""

@@ -176,6 +176,8 @@ class Desk(threading.Thread):
             if worker is not None:
                 worker.start()
         self._lines = [maker.line(group) for group in self._groups()]
+        for line, _ in self._lines:
+            maker.ask_again(line)
         maker.ask_for_history(self._orders)
 
     def _keep(self) -> None:

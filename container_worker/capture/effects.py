@@ -75,11 +75,12 @@ class Effects:
     def fill(self, unit: Unit, events: Sequence[Any], received_ns: int) -> int:
         """Writes what recovery found as `backfill`; how many found room, from the first on."""
         late = unit.of_backfill()
-        for number, write in enumerate(unit.sync.fill(events)):
-            self._outlet.make_room()
-            if not (self.pay(unit) and self._outlet.send(late, write, received_ns)):
-                self.log("capture.backfill_waits", unit, first=write.id)
-                return number
+        for number, event in enumerate(events):
+            for write in unit.sync.fill((event,)):
+                self._outlet.make_room()
+                if not (self.pay(unit) and self._outlet.send(late, write, received_ns)):
+                    self.log("capture.backfill_waits", unit, first=write.id)
+                    return number
         return len(events)
 
     def log(self, event: str, unit: Unit, **more: object) -> None:

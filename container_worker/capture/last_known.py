@@ -12,6 +12,7 @@ from container_worker.capture.known_records import (
     LastKnown,
     Wanted,
     advanced,
+    is_fetched_later,
     is_whole,
     joined,
 )
@@ -27,11 +28,13 @@ __all__ = ["LastKnown", "Wanted", "read_last_known"]
 
 STEPS = (1_000, 10_000, 100_000)
 """So many records of a partition are read from its end, then so many, then no more: a unit that
-wrote nothing within the last of these counts as new."""
+wrote nothing within the last of these counts as new. Of what can be fetched later the second is
+read in any case, as it may tell of holes."""
 _FAR = frozenset({topics.TRADES, topics.CONTRACT_EVENTS})
 """What may be rare beside a busy neighbour; the others are not looked for in the last step."""
 GROUP = "capture-last-known"
 """The consumer group that is named; nothing is committed to it."""
+_MOST_NAMED = 20
 MOST_SECONDS = 5.0
 """After this what has been found is returned."""
 
@@ -42,7 +45,7 @@ class _Tail:
     def __init__(self, begin: int, end: int) -> None:
         self.known: dict[Wanted, LastKnown] = {}
         self._begin = begin
-        self._log_end = self._first = self._end = end
+        self._log_end = self._first = self._end = self._read_from = end
         self._missing: dict[tuple[bytes, str], Wanted] = {}
         self._stretch: dict[Wanted, LastKnown] = {}
         self._epochs: dict[tuple[bytes, str], int] = {}
@@ -72,10 +75,20 @@ class _Tail:
 
     def close(self) -> None:
         """The stretch is complete: what it says counts."""
+        self._read_from = self._first
         for unit, older in self._stretch.items():
-            known = self.known[unit] = joined(older, self.known.get(unit, NOTHING))
-            if is_whole(unit, known):
+            self.known[unit] = joined(older, self.known.get(unit, NOTHING))
+        is_far = self._log_end - self._read_from >= STEPS[1]
+        for unit in list(self._missing.values()):
+            is_done = is_far or not is_fetched_later(unit.type)
+            if is_done and is_whole(unit, self.known.get(unit, NOTHING)):
                 del self._missing[_key(unit), unit.type]
+
+    def unfound(self) -> list[Wanted]:
+        """What was not found, and may lie further back than was read."""
+        if self._read_from <= self._begin:
+            return []
+        return [unit for unit in self._missing.values() if unit not in self.known]
 
     def _read(self, record: ConsumedRecord) -> None:
         key, headers = record.key or b"", record.headers or ()
@@ -127,7 +140,19 @@ def read_last_known(
                 break
     finally:
         consumer.close()
+    _say_unfound([unit for tail in tails.values() for unit in tail.unfound()])
     return {unit: known for tail in tails.values() for unit, known in tail.known.items()}
+
+
+def _say_unfound(units: list[Wanted]) -> None:
+    """They are taken for new: if they are not, only the archive tells what was missed."""
+    if units:
+        log.event(
+            "capture.last_known_not_found",
+            level="warning",
+            units=len(units),
+            first=[f"{one.exchange}:{one.ticker} {one.type}" for one in units[:_MOST_NAMED]],
+        )
 
 
 def _key(unit: Wanted) -> bytes:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from container_worker import log
+from container_worker.capture.asked_again import asked_again
 from container_worker.capture.budgets import Budgets
 from container_worker.capture.candle_sync import HISTORY
 from container_worker.capture.hole import Deliver
@@ -84,6 +85,16 @@ class LineMaker:
             report=partial(self._refused, _tickers(line)),
         )
         return line, keeper
+
+    def ask_again(self, line: Line) -> None:
+        """What was missing when the process before this one ended, and still is."""
+        recover, exchange = self._requests.recover, self._adapter.name
+        for channel in line.units:
+            known = self._around.last_known.get((exchange, channel))
+            if recover is None or known is None or not self._recovers(channel.type):
+                continue
+            for first, last in asked_again(known, channel.type):
+                recover(channel, first, last, line.fill)
 
     def ask_for_history(self, orders: Sequence[Order]) -> None:
         """Past candles of tickers whose candles no unit captures, so that no chart is empty."""

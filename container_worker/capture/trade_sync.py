@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from container_worker.capture.emissions import Emissions, Recover, Write, gap
+from container_worker.capture.id_ranges import holds
 from container_worker.capture.numbered_sync import NumberedSync
 from container_worker.capture.price_update import price_update
 from container_worker.exchanges.outcomes import Trade
@@ -53,7 +54,7 @@ class TradeSync(NumberedSync[Trade]):
         """As all numbered units, but for another tape on the same topic (a replay)."""
         if self._before_ms:
             if event.time_ms < self._before_ms - ANOTHER_TAPE_MS:
-                self.last, self.event_ms, self._cause = None, 0, None
+                self.last, self.event_ms, self._cause, self._there = None, 0, None, ()
             self._before_ms = 0
         return super().take(event, received_ms)
 
@@ -83,8 +84,12 @@ class TradeSync(NumberedSync[Trade]):
         return self._told(hole)
 
     def fill(self, events: Sequence[Trade]) -> list[Write]:
-        """Records of trades that were recovered; changes nothing else."""
-        return [Write(self._record(event), event.id) for event in events]
+        """See `UnitSync`."""
+        return [
+            Write(self._record(event), event.id)
+            for event in events
+            if not holds(self._there, int(event.id))
+        ]
 
     def speak(self) -> Emissions:
         """As all numbered units, and the hole is asked for."""

@@ -65,7 +65,7 @@ class Core(Protocol):
         ...
 
     def fill(self, events: Sequence[Any]) -> list[Write]:
-        """The records of what was recovered."""
+        """The records of what was recovered and is not there."""
         ...
 
     def lost_new(self) -> None:

@@ -44,6 +44,7 @@ class UnitSync:
         self.muted = False
         self.repeats = 0
         self._known_ms = 0 if last is None else last.event_ms
+        self._there = () if last is None else last.there
         self._cause: Cause | None = None
 
     @property
@@ -75,7 +76,7 @@ class UnitSync:
         return []
 
     def fill(self, events: Sequence[Any]) -> list[Write]:
-        """The records of what was recovered; changes nothing else."""
+        """The records of what was recovered and is not there; changes nothing else."""
         raise NotImplementedError
 
     def take_new(self, event: Any, received_ms: int) -> Emissions:

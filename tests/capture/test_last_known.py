@@ -1,6 +1,7 @@
 """What a topic says was written last: the fold alone, and the tails of a real broker."""
 
 import itertools
+import logging
 import random
 import time
 
@@ -10,7 +11,13 @@ from kafka import KafkaProducer
 from kafka.partitioner.default import murmur2
 
 from container_worker import kafka as kafka_port
-from container_worker.capture.known_records import NOTHING, advanced, joined
+from container_worker.capture.known_records import (
+    NOTHING,
+    TOLD_KEPT,
+    advanced,
+    holes,
+    joined,
+)
 from container_worker.capture.last_known import LastKnown, Wanted, read_last_known
 from container_worker.settings import KafkaSettings
 from marketdata import codec
@@ -104,7 +111,7 @@ def known(stream_type, *messages, headers=LIVE):
         (
             "ws_candles",
             [candle(60_000, closed=True), candle(120_000, closed=False)],
-            LastKnown(120_000, 120_000, 60_000),
+            LastKnown(120_000, 120_000, 60_000, there=((1, 1),)),
         ),
         (
             "contract_events",
@@ -124,7 +131,7 @@ def test_the_newest_record_of_each_type_is_what_is_known(stream_type, messages, 
 
 def test_a_gap_moves_nothing_and_a_watermark_only_the_time():
     found = known("ws_trades", trade(7, START_MS), gap(8, 90), watermark(START_MS + 9))
-    assert found == LastKnown(7, START_MS + 9)
+    assert found == LastKnown(7, START_MS + 9, told=((8, 90),))
 
 
 LATE = HeaderFields(backfill=True)
@@ -135,17 +142,52 @@ LATE = HeaderFields(backfill=True)
     [("ws_trades", trade(99, START_MS)), ("contract_events", chain_event("0-1", START_MS))],
 )
 def test_what_was_fetched_later_moves_nothing(stream_type, message):
-    assert known(stream_type, message, headers=LATE) == NOTHING
+    found = known(stream_type, message, headers=LATE)
+    assert found._replace(there=()) == NOTHING
+    assert found.there == (((99, 99),) if stream_type == "ws_trades" else ())
+
+
+def late(found, stream_type, *messages):
+    for message in messages:
+        found = advanced(found, stream_type, LATE, codec.encode(message))
+    return found
+
+
+def test_a_hole_is_open_from_its_first_to_its_last_id_that_has_not_come():
+    found = known("ws_trades", trade(7, START_MS), gap(8, 20), gap(22, 24), gap(None, None))
+    assert holes(found, "ws_trades") == [(8, 20), (22, 24)]
+    found = late(found, "ws_trades", *(trade(id_, START_MS) for id_ in (8, 9, 13, 20)))
+    assert holes(found, "ws_trades") == [(10, 19), (22, 24)]
+    found = late(found, "ws_trades", *(trade(id_, START_MS) for id_ in (22, 23, 24)))
+    assert holes(found, "ws_trades") == [(10, 19)]
+
+
+def test_a_hole_in_candles_is_open_from_its_first_to_its_last_minute_that_has_not_come():
+    minutes = [60_000 * number for number in range(9)]
+    found = known("ws_candles", candle(minutes[1], closed=True), gap(minutes[2], minutes[7]))
+    found = late(found, "ws_candles", candle(minutes[2], closed=True))
+    assert holes(found, "ws_candles") == [(minutes[3], minutes[7])]
+    closes = candle(minutes[7], closed=True)
+    found = advanced(found, "ws_candles", LIVE, codec.encode(closes))
+    assert holes(found, "ws_candles") == [(minutes[3], minutes[6])]
+    assert known("ws_depth", gap(3, 9)) == NOTHING
+
+
+def test_what_is_remembered_of_holes_is_bounded():
+    gaps = [gap(10 * number, 10 * number + 1) for number in range(TOLD_KEPT + 5)]
+    found = known("ws_trades", *gaps)
+    assert len(holes(found, "ws_trades")) == TOLD_KEPT
+    assert joined(found, found) == found
 
 
 def test_a_candle_that_was_fetched_counts_as_written_and_takes_nothing_back():
     only_fetched = known(
         "ws_candles", candle(60_000, closed=True), candle(120_000, closed=True), headers=LATE
     )
-    assert only_fetched == LastKnown(None, 0, 120_000)
+    assert only_fetched == LastKnown(None, 0, 120_000, there=((1, 2),))
     found = known("ws_candles", candle(180_000, closed=True), candle(240_000, closed=False))
-    late = codec.encode(candle(120_000, closed=True))
-    assert advanced(found, "ws_candles", LATE, late) == found
+    fetched = late(found, "ws_candles", candle(120_000, closed=True))
+    assert fetched == found._replace(there=((2, 3),))
 
 
 def test_an_event_time_that_goes_back_does_not_take_the_known_one_back():
@@ -255,9 +297,11 @@ def test_the_newest_of_each_unit_is_found_among_others_marks_poison_and_backfill
         wanted("no-such-topic"),
     ]
     assert read_last_known(broker, units) == {
-        units[0]: LastKnown(1_199, START_MS + 5_000),
+        units[0]: LastKnown(
+            1_199, START_MS + 5_000, told=((1_200, 1_300),), there=((1_250, 1_250),)
+        ),
         units[1]: LastKnown("x9", START_MS),
-        units[2]: LastKnown(60_000, 60_000, 60_000),
+        units[2]: LastKnown(60_000, 60_000, 60_000, there=((1, 1),)),
     }
 
 
@@ -285,7 +329,25 @@ def test_a_quiet_ticker_is_found_behind_thousands_of_trades_of_its_neighbour(
 
 
 @pytest.mark.services
-def test_a_unit_beyond_the_bound_counts_as_new(broker, topic, write, monkeypatch):
+def test_a_hole_is_looked_for_further_back_than_the_last_trade(
+    broker, topic, write, monkeypatch
+):
+    monkeypatch.setattr("container_worker.capture.last_known.STEPS", (10, 100, 200))
+    for number in range(1, 20):
+        write(topic, "BTC-USD", "ws_trades", trade(number, START_MS + number))
+        if number == 10:
+            write(topic, "BTC-USD", "ws_trades", gap(900, 905))
+            write(topic, "BTC-USD", "ws_trades", trade(900, START_MS), backfill=True)
+    write.flush()
+    found = read_last_known(broker, [wanted(topic)])[wanted(topic)]
+    assert (found.id, holes(found, "ws_trades")) == (19, [(901, 905)])
+
+
+@pytest.mark.services
+def test_a_unit_beyond_the_bound_counts_as_new_and_is_named(
+    broker, topic, write, monkeypatch, caplog
+):
+    caplog.set_level(logging.WARNING, "tapedeck")
     monkeypatch.setattr("container_worker.capture.last_known.STEPS", (10, 100))
     write(topic, "BTC-USD", "ws_candles", candle(60_000, closed=True))
     for number in range(1, 101):
@@ -295,6 +357,11 @@ def test_a_unit_beyond_the_bound_counts_as_new(broker, topic, write, monkeypatch
     assert read_last_known(broker, [candles, trades]) == {
         trades: LastKnown(100, START_MS + 100)
     }
+    [said] = caplog.records
+    assert (said.message, said.fields) == (
+        "capture.last_known_not_found",
+        {"units": 1, "first": ["coinbase:BTC-USD ws_candles"]},
+    )
 
 
 @pytest.mark.services
