@@ -5,9 +5,11 @@ data folder ─► server.properties ─► java command
 
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from pathlib import Path
 
 from local.java import LOGGING, java_command
+from marketdata.topics import Topic
 
 HEAP_MB = 512
 NODE_ID = 1
@@ -65,6 +67,15 @@ def write_settings(data: Path, *, host: str, port: int, controller_port: int) ->
 def is_formatted(data: Path) -> bool:
     """Whether the folder has been formatted, which is done once in its life."""
     return (data / "log" / "meta.properties").is_file()
+
+
+def has_records(data: Path, topics: Iterable[Topic]) -> bool:
+    """Whether something was ever written to one of these topics."""
+    return any(
+        segment.stat().st_size > 0
+        for topic in topics
+        for segment in data.glob(f"log/{topic.name}-*/*.log")
+    )
 
 
 def format_command(settings: Path) -> tuple[str, ...]:

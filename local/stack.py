@@ -16,14 +16,17 @@ from pathlib import Path
 from types import FrameType
 
 from container_worker import streams_file
+from container_worker.exchanges import REGISTRY
 from local import (
     data_folder,
+    data_sources,
     dynamodb_server,
     kafka_server,
     leftovers,
     run_file,
     s3_server,
 )
+from local.data_sources import sources_of
 from local.environment import forget_accounts, inherited
 from local.exchanges.recordings import find_recordings, header_of
 from local.exchanges.registry import replays
@@ -110,12 +113,13 @@ def run_stack(
         LocalError: a port, the folder, the disk or a process is in the way.
     """
     forget_accounts()
-    settings = _checked(settings)
+    settings, sources = _checked(settings)
     data_folder.prepare(settings.data)
     signals = Signals()
     with signals.caught(), run_file.ownership(settings.data):
         for name in leftovers.end_leftovers(settings.data):
             tell(f"ended {name}, left behind by an earlier start")
+        data_sources.claim(settings.data, sources)
         ports = choose_ports(settings)
         refuse_taken(public_ports(settings, ports), settings.host)
         with contextlib.suppress(StackStopped):
@@ -170,8 +174,8 @@ def _end_of_replay(
     return lambda: end.wait(ended)
 
 
-def _checked(settings: StackSettings) -> StackSettings:
-    """The settings, with the exchanges that the recordings are of."""
+def _checked(settings: StackSettings) -> tuple[StackSettings, Mapping[str, str]]:
+    """The settings, with the exchanges that the recordings are of, and where data come from."""
     given = [*settings.recordings, *([settings.streams] if settings.streams else [])]
     for path in given:
         if not path.exists():
@@ -179,13 +183,15 @@ def _checked(settings: StackSettings) -> StackSettings:
     if settings.streams:
         streams_file.read(settings.streams)
     if settings.mode != REPLAY:
-        return settings
+        return settings, sources_of(settings, REGISTRY, None)
     found = find_recordings(settings.recordings, replays)
     headers = [header_of(path) for path in found.paths("stockbit")]
     wires = {header.wire for header in headers if header and header.wire}
     if len(wires) > 1:
         raise InputError("recordings of Stockbit's two wire formats cannot be one tape")
-    return replace(settings, replayed=tuple(found.venues), stockbit_wire="".join(wires))
+    replayed = tuple(found.venues)
+    settings = replace(settings, replayed=replayed, stockbit_wire="".join(wires))
+    return settings, sources_of(settings, replayed, found)
 
 
 def _server_commands(

@@ -419,6 +419,23 @@ def test_what_cannot_be_replayed_is_named_and_nothing_is_started(
     assert not (one.data / "run").exists()
 
 
+def test_a_tape_is_not_mixed_with_what_a_data_folder_has(stack, tmp_path):
+    one = stack()
+    log = one.data / "kafka" / "log" / "orderbook-0"
+    log.mkdir(parents=True)
+    (log / "0.log").write_bytes(b"x")
+    sources = {"what": "", "sources": {"binance": "simulation"}}
+    (one.data / "sources.json").write_text(json.dumps(sources))
+    tape = tmp_path / "tape"
+    tape.write_text("wss://stream.binance.com:9443/ws <-> 1618677372.5\n")
+    ended = one.run("up", "--ports", "free", "--replay", str(tape))
+    assert ended.returncode == 1
+    assert f"{one.data} has data of binance from the simulation" in ended.stderr
+    assert "choose another folder with --data" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (one.data / "run" / "stack.json").exists()
+
+
 def test_a_data_folder_that_cannot_be_written_is_named(stack, tmp_path):
     (tmp_path / "file").write_text("")
     one = stack(name="file/data")
