@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from container_worker.exchanges.outcomes import Outcome, Refused, Unknown
 from container_worker.exchanges.polling import Query
 from local.exchanges.recordings import read
 from marketdata.errors import DecodeError, ExchangeError
+from marketdata.messages import ContractEvent
 from marketdata.topics import MAIN_TYPE, TOPIC_OF_TYPE
 
 FOLDER = Path(package.__file__).parent
@@ -186,24 +188,42 @@ RECORDED = {
         "cryptofeed/BLOCKCHAIN_2021-07-22.ws.1.0",
     ],
     "coinbase": ["cryptofeed/COINBASE_2021-04-17.ws.28.0"],
+    "stellar": [
+        "stellar/rs-stellar-rpc-client_events_response_p22.json",
+        "stellar/rs-stellar-rpc-client_events_response_p23.json",
+    ],
+    "stockbit": [],
 }
-"""Real traffic; Stockbit has none that may be kept, and Stellar's is no socket's: their own
-tests have the documented frames and answers."""
+"""Real traffic, and real answers of a node. Of Stockbit there is none that may be kept: its own
+tests have the documented frames."""
+NOT_OURS = {"binance": re.compile(r"the stream '\w+@(bookTicker|aggTrade)' was not asked for")}
+"""What whoever recorded had asked for, and no type of ours does."""
+recorded = [(name, file) for name, files in RECORDED.items() for file in files]
+
+
+def test_15_every_exchange_is_held_against_what_was_recorded_of_it() -> None:
+    assert set(RECORDED) == set(REGISTRY)
+    assert [name for name, files in RECORDED.items() if not files] == ["stockbit"]
 
 
 @pytest.mark.recordings
-@pytest.mark.parametrize(
-    ("name", "file"), [(name, file) for name, files in RECORDED.items() for file in files]
-)
+@pytest.mark.parametrize(("name", "file"), recorded)
 def test_15_every_recorded_frame_is_understood(name, file, recordings) -> None:
-    decode = REGISTRY[name].socket.decode
-    seen = 0
+    adapter = REGISTRY[name]
+    if adapter.polling is not None:
+        page = adapter.polling.decode_page((recordings / file).read_bytes(), Query())
+        assert page.events
+        assert [one for one in page.events if not isinstance(one, ContractEvent)] == []
+        return
+    seen, not_ours = 0, NOT_OURS.get(name, re.compile(r"(?!)"))
     for line in read(recordings / file):
-        if line.kind == "frame":
-            outcomes = decode(line.payload, line.time_ns)
-            foreign = [one for one in outcomes if isinstance(one, Unknown | Refused)]
-            assert not foreign or name == "binance", (line.number, foreign)
-            seen += 1
+        if line.kind != "frame":
+            continue
+        outcomes = adapter.socket.decode(line.payload, line.time_ns)
+        assert not any(isinstance(one, Refused) for one in outcomes), line.number
+        unknown = [one.reason for one in outcomes if isinstance(one, Unknown)]
+        assert all(not_ours.fullmatch(reason) for reason in unknown), (line.number, unknown)
+        seen += not unknown
     assert seen > 50
 
 
@@ -304,9 +324,34 @@ def test_20_a_cut_is_told_by_every_unit_whose_losses_do_not_show_by_ids(captured
             continue
         gaps = [message for message, _ in records if message.get("e") == "gap"]
         if numbering[unit[2]] == "exchange":
-            assert all(gap["first"] is not None for gap in gaps)
+            told = {id_ for gap in gaps for id_ in range(gap["first"], gap["last"] + 1)}
+            assert told == missing_ids(records), unit
         else:
             assert [gap for gap in gaps if gap["cause"] == "disconnect"], unit
+
+
+def missing_ids(records):
+    """The ids that live records jump over; a book begins with its first statement."""
+    missing, last = set(), None
+    for message, headers in records:
+        if "backfill" in headers or message.get("e") in {"gap", "watermark"}:
+            continue
+        final = message.get("trade_id", message.get("u"))
+        first = message.get("U", final)
+        if last is not None:
+            missing |= set(range(last + 1, first))
+        last = final if last is None else max(last, final)
+    assert last is not None
+    return missing
+
+
+def test_20_a_cut_shows_in_some_ids_too(captured) -> None:
+    lost = [
+        unit
+        for unit, records in captured.records.items()
+        if REGISTRY[unit[0]].numbering[unit[2]] == "exchange" and missing_ids(records)
+    ]
+    assert lost
 
 
 @captured_names
