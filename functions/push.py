@@ -59,7 +59,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
 
     Raises:
         StoreError: DynamoDB failed.
-        GatewayUnavailable: the management API failed as a whole.
+        GatewayUnavailable: the management API failed as a whole, or the time was over before
+            every client had its turn.
     """
     left_s = context.get_remaining_time_in_millis() / 1000
     until_s = time.monotonic() + max(0.0, left_s - MARGIN_S)

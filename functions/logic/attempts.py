@@ -8,10 +8,13 @@ ATTEMPTS = 25
 MAX_PAUSE_S = 0.06
 
 
-def attempts() -> Iterator[int]:
-    """Yields up to 25 times, with jittered pauses in between: 1.5 s in the worst case."""
+def attempts(max_pause_s: float = MAX_PAUSE_S) -> Iterator[int]:
+    """Yields up to 25 times, with jittered pauses in between: 1.5 s in the worst case.
+
+    With longer pauses one steps back behind others that try the same.
+    """
     for number in range(ATTEMPTS):
         if number:
-            ceiling = min(MAX_PAUSE_S, 0.005 * 2**number)
+            ceiling = min(max_pause_s, 0.005 * 2**number)
             time.sleep(random.uniform(0, ceiling))  # noqa: S311  (jitter)
         yield number

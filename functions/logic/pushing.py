@@ -67,7 +67,8 @@ class Pushing:
 
         Raises:
             StoreError: the ring, the subscriptions or the registrations cannot be reached.
-            GatewayUnavailable: nobody could be sent to, for a reason that is no client's.
+            GatewayUnavailable: nobody could be sent to, for a reason that is no client's, or
+                the time was over before everybody had a turn.
         """
         started = self.clock()
         delivered = read_batches(event)

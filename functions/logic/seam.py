@@ -26,6 +26,8 @@ CatchUp = Callable[[Iterable[Source]], Mapping[Source, "Head"]]
 
 TOGETHER = 3
 """After so many attempts sources are committed one by one, where that is possible."""
+STEP_BACK_S = 0.25
+"""A commit holds the heads for a moment. When many clients come at once, push goes first."""
 
 
 def close_seam(
@@ -79,7 +81,7 @@ def _catch_up(
 def _try(
     catch_up: CatchUp, sources: Iterable[Source], commit: Commit, most: int
 ) -> "Mapping[Source, Head] | None":
-    for _ in zip(range(most), attempts(), strict=False):
+    for _ in zip(range(most), attempts(STEP_BACK_S), strict=False):
         heads = catch_up(sources)
         if commit(heads):
             return heads
