@@ -7,6 +7,8 @@ import json
 
 FEED_OF = {"candles": "candles", "depth": "depth"}
 VOLATILE = ("last_in_ms",)
+NO_WANT = ("", "", "", False, "")
+"""What a stored want has where it says nothing: feed, rate, interval, bare, source."""
 MAX_PAIRS = 100
 MAX_ANSWER_BYTES = 128 * 1024
 """What API Gateway carries."""
@@ -117,6 +119,34 @@ class Items:
 
     __hash__ = None
 
+    @property
+    def reserved(self):
+        """What the connection's item wants of each name."""
+        return {
+            (name, *one, *NO_WANT[len(one) :])
+            for name, text in self.meta["wants"]["M"].items()
+            for one in json.loads(text["S"])
+        }
+
+    @property
+    def served(self):
+        """What push finds of each name."""
+
+        def text(item, member):
+            return item.get(member, {}).get("S", "")
+
+        return {
+            (
+                name,
+                feed,
+                text(one, "rate"),
+                text(one, "interval"),
+                "bare" in one,
+                text(one, "source"),
+            )
+            for (feed, name), one in self.subs.items()
+        }
+
     def feeds(self, name):
         """What a name is served from."""
         return {feed for feed, own in self.subs if own == name}
@@ -162,9 +192,8 @@ def _contradiction(items):
     """What of the items contradicts itself."""
     if items.names != {name for _, name in items.subs}:
         return f"{items.names} are reserved, but {set(items.subs)} are served"
-    tokens = items.meta["symbols"]["M"]
-    if any(one["token"] != tokens[name] for (_, name), one in items.subs.items()):
-        return "an older subscription is served"
+    if items.reserved != items.served:
+        return f"reserved are {items.reserved}, served {items.served}"
     if "register_token" in items.meta:
         return "a registration is not done"
     return f"{len(items.names)} names" if len(items.names) > 10 else ""
