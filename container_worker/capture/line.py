@@ -59,6 +59,7 @@ _TYPES = {
     CandleState: topics.CANDLE_UPDATES,
     TickerState: topics.TICKER,
 }
+_Event = DepthUpdate | BookState | BookDelta | Trade | CandleState | TickerState
 _OF_A_TICKER = (Trade, CandleState, TickerState)
 
 
@@ -248,13 +249,7 @@ class Line:
         elif isinstance(outcome, TradingStatus):
             self._statuses.take(outcome)
 
-    def _take(
-        self,
-        channel: Channel,
-        event: DepthUpdate | BookState | BookDelta | Trade | CandleState | TickerState,
-        received_ns: int,
-        source: Source,
-    ) -> None:
+    def _take(self, channel: Channel, event: _Event, received_ns: int, source: Source) -> None:
         unit = self.units.get(channel)
         if unit is None:
             self._rejects.put(codec.encode(event), "nobody asked for this", received_ns)
