@@ -96,7 +96,9 @@ def test_all_feeds_are_registered_again_though_they_never_stand_still_together(
     def heads(ring, sources):
         found = read(ring, asked := list(sources))
         if len(asked) > 1:
-            feed.event("transfer")
+            push = threading.Thread(target=feed.event, args=("transfer",))
+            push.start()
+            push.join()
         return found
 
     monkeypatch.setattr(RingTable, "heads", heads)
