@@ -11,6 +11,7 @@ import pytest
 from local import node_setup
 from marketdata import client_errors, client_protocol
 from marketdata.client_messages import ClientMessage
+from marketdata.connection_items import STAGES
 from marketdata.messages import ContractEvent
 from marketdata.server_messages import BareCandle, ServerMessage
 
@@ -24,7 +25,8 @@ new Parser().parse(text).then(({ document, diagnostics }) => console.log(JSON.st
 """
 CLIENT = typing.get_args(ClientMessage)
 SERVER = (*typing.get_args(ServerMessage), BareCandle, ContractEvent)
-PAGES = ("chrono-stream.md", "save-to-websocket.md")
+PAGES = {"chrono-stream.md": "stream", "save-to-websocket.md": "ws"}
+"""The documents that print messages, with the stage that they are of."""
 ABBREVIATED = '"topics": [...]'
 """The one message that the documents print with something left out."""
 
@@ -59,9 +61,13 @@ def test_its_members_are_those_of_the_code(protocol_schema, struct):
         assert always <= set(schema.get("required", ()))
 
 
-def test_it_has_every_message_and_no_other(protocol_schema):
-    assert protocol_schema.messages("client") == {*map(name_of, CLIENT), "subscribePair"}
-    assert protocol_schema.messages("server") == {*map(name_of, SERVER), "failure"}
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_has_every_message_and_no_other(protocol_schema, stage):
+    """One set of functions serves them all; `welcome` is the one thing that only `ws` says."""
+    client, server = (protocol_schema.messages(one, stage) for one in ("client", "server"))
+    assert client == {*map(name_of, CLIENT), "subscribePair"}
+    assert server | {"welcome"} == {*map(name_of, SERVER), "failure"}
+    assert ("welcome" in server) is (stage == "ws")
 
 
 def test_it_has_every_error_with_its_fixed_text(protocol_schema):
@@ -79,18 +85,25 @@ def test_every_message_that_a_document_prints_is_of_its_form(
 ):
     printed = [one.text for one in fences.fences(page_text(page)) if one.language == "json"]
     whole = [one for one in printed if ABBREVIATED not in one]
-    assert len(printed) - len(whole) == (page == PAGES[1])
+    assert len(printed) - len(whole) == (PAGES[page] == "ws")
     for text in whole:
-        sent = json.loads(text)["type"] in protocol_schema.messages("client")
-        protocol_schema.check("client" if sent else "server", text)
+        sent = json.loads(text)["type"] in protocol_schema.messages("client", PAGES[page])
+        protocol_schema.check("client" if sent else "server", text, PAGES[page])
 
 
 def test_what_crypto_streams_prints_is_of_its_form(page_text, protocol_schema):
     page = page_text("crypto-streams.md")
     [candle] = re.findall(r"`RECEIVED: (.*)`", page)
     [message] = re.findall(r"Send the following message: `(.*)`", page)
-    protocol_schema.check("server", candle)
-    protocol_schema.check("client", message)
+    protocol_schema.check("server", candle, "candles")
+    protocol_schema.check("client", message, "candles")
+
+
+PONG = '{"type":"pong","timestamp":"2025-10-10T14:30:00.000Z"}'
+WELCOME = (
+    '{"type":"welcome","message":"Please send registration message to begin receiving events",'
+    '"format":{"type":"register","filters":{}}}'
+)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +116,26 @@ def test_what_crypto_streams_prints_is_of_its_form(page_text, protocol_schema):
         '{"type":"unheard_of"}',
         "hello",
         "[]",
+        WELCOME,
     ],
 )
-def test_what_is_not_of_the_protocol_is_refused(protocol_schema, text):
+def test_what_is_not_of_the_protocol_or_of_the_stage_is_refused(protocol_schema, text):
+    protocol_schema.check("server", WELCOME, "ws")
     with pytest.raises(AssertionError):
-        protocol_schema.check("server", text)
+        protocol_schema.check("server", text, "stream")
+
+
+def test_what_a_client_sent_counts_when_it_was_taken(protocol_schema):
+    """A refused one may be anything; who answered is told by the type of the answer."""
+    refused, taken = (protocol_schema.Talk("stream") for _ in range(2))
+    for talk in (refused, taken):
+        talk.sent('{"type":"subscribe","symbols":["BTC/USD"],"rate":"2s"}')
+        talk.received(PONG)
+    refused.received(
+        '{"type":"error","message":"Invalid message format","code":"VALIDATION_ERROR",'
+        '"timestamp":"2025-10-10T14:30:00.000Z"}'
+    )
+    subscribed = PONG.replace('"pong"', '"subscribed","symbols":["BTC/USD"]')
+    refused.received(subscribed)
+    with pytest.raises(AssertionError, match=r"subscribe at .*rate"):
+        taken.received(subscribed)

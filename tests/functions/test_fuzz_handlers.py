@@ -9,6 +9,7 @@ import json
 import os
 import uuid
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -110,7 +111,7 @@ class Talk:
         told = [text.decode() for text in self._server.texts(self.id)[first:]]
         told += [response["body"]] if "body" in response else []
         for text in told:
-            check("server", text)
+            check("server", text, self.stage)
             assert len(text.encode()) <= verdicts.MAX_ANSWER_BYTES
         said = [json.loads(text) for text in told]
         return [one for one in said if one.get("type") != "welcome"]
@@ -146,7 +147,8 @@ def hold_to_the_protocol(talking, stage, bodies, module=None):
             answers = talk.answers(body, module or MODULES[route_of(body)])
             assert answers, body
             after = talk.items()
-            may = verdicts.outcomes(body, before.names, texts.KNOWN, check)
+            held = partial(check, "client", channel=stage)
+            may = verdicts.outcomes(body, before.names, texts.KNOWN, held)
             may |= {"VALIDATION_ERROR"} if module else set()
             assert verdicts.outcome_of(answers) in may, (AGAIN, body[:500], answers, may)
             misfit = verdicts.misfit(body, answers, before, after)

@@ -24,7 +24,7 @@ def outcomes(text, before, known, check):
     """The answers that a text may have: codes of errors, or types of confirmations.
 
     `before` are the names subscribed to, `known` all that there are, of which each has prices
-    and candles; `check` holds a text against the document.
+    and candles; `check` holds a client's text against the document.
     """
     verb, comma, rest = text.strip().partition(",")
     if verb in {"subscribe", "unsubscribe"}:
@@ -39,7 +39,7 @@ def outcomes(text, before, known, check):
     try:
         message = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
         json.dumps(message, ensure_ascii=False, allow_nan=False).encode()
-        check("client", text)
+        check(text)
     except (_Ambiguous, UnicodeEncodeError):
         return REFUSALS | DONE
     except (AssertionError, TypeError, ValueError, RecursionError):

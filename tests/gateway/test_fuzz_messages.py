@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import uuid
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
@@ -107,13 +108,14 @@ def hold_to_the_protocol(busy, items, wait_until):
     """`…(stage, texts)`: one connection, from its beginning to its end."""
     urls = {"stream": f"ws://{busy.stream}/stream", "ws": busy.ws, "candles": busy.candles}
 
-    def one_answer(client, text, before):
-        client.send(text)
+    def one_answer(client, text, before, stage):
+        client.socket.send(text)  # whether it may be taken, the verdict says
         answers = [client.receive()]
         if "pair" in answers[0]:
             pairs = {part.strip() for part in text.split(",")[1:]}
             answers += [client.receive() for _ in range(len(pairs) - 1)]
-        may = verdicts.outcomes(text, before.names, texts.KNOWN, check)
+        held = partial(check, "client", channel=stage)
+        may = verdicts.outcomes(text, before.names, texts.KNOWN, held)
         assert verdicts.outcome_of(answers) in may, (AGAIN, text[:500], answers, may)
         # A confirmation comes before what it confirms is served.
         what = verdicts.Awaited(text, answers, before, lambda: items(client.id))
@@ -129,7 +131,7 @@ def hold_to_the_protocol(busy, items, wait_until):
         for text in bodies:
             before = items(client.id)
             assert before == after, "something has changed after the answer"
-            after = one_answer(client, text, before)
+            after = one_answer(client, text, before, stage)
         assert client.is_silent()
         assert items(client.id) == after
         client.socket.close()
@@ -203,6 +205,6 @@ def test_whoever_has_no_key_gets_401_and_why(busy, query, authorization):
         f"http://{busy.stream}/stream?{query[:MAX_QUERY]}", headers=upgrade, timeout=10
     )
     assert answer.status_code == 401
-    check("server", answer.text)
+    check("server", answer.text, "stream")
     assert answer.json()["code"] == "UNAUTHORIZED"
     assert answer.json()["detail"]
