@@ -35,7 +35,8 @@ def sdk_authorization(url, body, credentials):
 
 @settings(max_examples=60)
 @given(
-    connection_id=st.text(min_size=1, max_size=20),
+    # The SDK takes these two for folders of the path; API Gateway gives no such id.
+    connection_id=st.text(min_size=1, max_size=20).filter(lambda one: one not in {".", ".."}),
     body=st.binary(max_size=200),
     token=st.sampled_from([None, "a/token+with=signs"]),
     prefix=st.sampled_from(["/stream", "", "/_management/stream"]),

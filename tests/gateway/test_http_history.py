@@ -118,8 +118,9 @@ def test_candles_become_history_whole_and_once_though_batches_come_again(
     assert first.wait(30) == 9, first.log.read_text()
     history()
     asked = {"pair": written, "from": 0, "to": 9999999999999, "limit": 25}
+    whole = {**asked, "limit": 100}  # the writers work side by side: the last may come first
     wait_until(
-        lambda: '"close":59.50,' in get(gateway, **asked).text, 30, "the last candle's end"
+        lambda: get(gateway, **whole).text.count(".50,") == NUMBER, 30, "every candle's end"
     )
     answer, texts = get(gateway, **asked), []
     while answer is not None:

@@ -108,7 +108,7 @@ class Items:
 
         def swept():
             found = self.client.get_item(TableName=self.table, Key=lease.KEY).get("Item")
-            return int(found["renewals"]["N"]) if found else 0
+            return int(found["renewals"]["N"]) if found else 0  # emptied after a test
 
         begun = wait_until(swept, 10, "a sweep")
         wait_until(lambda: swept() >= begun + number, 10, f"{number} sweeps")
