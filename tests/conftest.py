@@ -47,6 +47,12 @@ def wait_until():
 
 
 @pytest.fixture(scope="session")
+def protocol_schema():
+    """The check of what clients say and hear against docs/asyncapi.yaml."""
+    return _load("protocol_schema")
+
+
+@pytest.fixture(scope="session")
 def kafka(tmp_path_factory):
     """The bootstrap address of a real broker without topics."""
     with embedded.kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:

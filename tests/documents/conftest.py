@@ -1,5 +1,7 @@
 """A whole stack, as `make demo` runs it, and the runtimes of the documents' programs."""
 
+import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -7,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
@@ -40,7 +43,7 @@ document_fences = _load(Path(__file__).with_name("fences.py"))
 document_programs = _load(Path(__file__).with_name("programs.py"))
 program_runs = _load(Path(__file__).with_name("program_runs.py"))
 chromium = _load(Path(__file__).with_name("chromium.py"))
-protocol = _load(ROOT / "tests" / "protocol_schema.py")
+relays = _load(Path(__file__).with_name("held_relay.py"))
 environment = _load(ROOT / "tests" / "clients" / "environment.py")
 
 
@@ -70,9 +73,9 @@ def programs():
 
 
 @pytest.fixture(scope="session")
-def protocol_schema():
-    """The check of a message against docs/asyncapi.yaml."""
-    return protocol
+def held_relay():
+    """The relay that holds what programs say to the protocol."""
+    return relays
 
 
 @pytest.fixture(scope="session")
@@ -103,8 +106,23 @@ def go():
     return found
 
 
+@contextlib.contextmanager
+def _held(urls, talk_of):
+    """The addresses of relays: what programs say and hear there is what the stage knows."""
+    faults, relayed = [], dict(urls)
+    with contextlib.ExitStack() as open_ones:
+        for stage in ("stream", "ws", "candles"):
+            parts = urlsplit(urls[stage])
+            talk = functools.partial(talk_of, stage)
+            relay = open_ones.enter_context(relays.Relay(parts.port, talk, faults))
+            there = parts._replace(netloc=f"{parts.hostname}:{relay.port}")
+            relayed[stage] = urlunsplit(there)
+        yield relayed
+    assert not faults, faults[:5]
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, wait_until):
+def stack(tmp_path_factory, protocol_schema, wait_until):
     """The URLs of a whole stack on simulated exchanges, each with its own free port."""
     data = tmp_path_factory.mktemp("stack")
 
@@ -119,7 +137,8 @@ def stack(tmp_path_factory, wait_until):
         assert up.returncode == 0, up.stderr
         urls = json.loads(tapedeck("status", "--json").stdout)["urls"]
         wait_until(lambda: _symbols(urls["api"]) >= SYMBOLS, 60, f"{SYMBOLS} in /api/symbols")
-        yield urls
+        with _held(urls, protocol_schema.Talk) as relayed:
+            yield relayed
     finally:
         tapedeck("down")
 

@@ -4,6 +4,7 @@
 """
 
 import ast
+import contextlib
 import json
 import re
 import shutil
@@ -159,6 +160,19 @@ def test_subscribing_as_crypto_streams_says_brings_the_candle_that_it_prints(
     assert first["pair"] == second["pair"] == "BTC-USD"
     assert first["timestamp"] % 60_000 == 0
     assert all(isinstance(first[name], int | float) for name in ("open", "close", "volume"))
+
+
+def test_candles_and_depth_of_a_whole_stack_have_the_form_that_the_protocol_says(
+    stack, protocol_schema
+):
+    """The documents' programs ask for the others; the socket holds each text to its stage."""
+    url = f"{stack['stream']}?api_key={KEY}"
+    wanted = {"symbols": ["BTC/USD"], "channels": ["candles", "depth"], "resume": True}
+    with contextlib.closing(protocol_schema.connect(url, timeout=30)) as socket:
+        socket.send(json.dumps({"type": "subscribe", **wanted}))
+        awaited = {"subscribed", "candle", "depth"}
+        while awaited:
+            awaited -= {json.loads(socket.recv())["type"]}
 
 
 def test_the_rest_request_that_crypto_streams_prints_gives_the_array_that_it_prints(

@@ -28,13 +28,12 @@ pytestmark = [pytest.mark.recordings, pytest.mark.services, pytest.mark.timeout(
 class Listener(threading.Thread):
     """A client that subscribes and keeps every message until it is closed."""
 
-    def __init__(self, url: str, symbol: str) -> None:
+    def __init__(self, socket: websocket.WebSocket, symbol: str) -> None:
         super().__init__(daemon=True)
         self.messages: list[dict] = []
         self._symbol = symbol
-        self._socket = websocket.create_connection(
-            url, header=[f"Authorization: Bearer {KEY}"], timeout=60
-        )
+        self._socket = socket
+        self._fault = ""
 
     def subscribe(self) -> bool:
         """Whether the answer was `subscribed`: the symbol is known once capture has started."""
@@ -50,21 +49,28 @@ class Listener(threading.Thread):
                 self.messages.append(json.loads(self._socket.recv()))
             except (websocket.WebSocketException, OSError, ValueError):
                 return
+            except AssertionError as fault:
+                self._fault = str(fault)
+                return
 
     def close(self) -> None:
         self._socket.close()
         self.join(10)
+        assert not self._fault, self._fault
 
 
 @pytest.fixture(scope="module")
-def played(stack, wait_until):
+def played(stack, protocol_schema, wait_until):
     """The recording played to its end: (the stack, what a client got)."""
     missing = [path for path in TAPES if not path.exists()]
     if missing:
         pytest.skip(f"the recording {missing[0].name} is not beside the project")
     replay = [part for path in TAPES for part in ("--replay", str(path))]
     stack.up(*replay, "--once", "--speed", SPEED)
-    listener = Listener(stack.status()["urls"]["stream"], "BTC/USDT")
+    header = [f"Authorization: Bearer {KEY}"]
+    url = stack.status()["urls"]["stream"]
+    socket = protocol_schema.connect(url, header=header, timeout=60)
+    listener = Listener(socket, "BTC/USDT")
     wait_until(listener.subscribe, seconds=20, what="BTC/USDT is known")
     listener.start()
     wait_until(

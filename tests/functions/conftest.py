@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from functions import posting
+from functions import default, ping, posting, register, subscribe, unsubscribe
 
 
 def _load(name):
@@ -22,6 +22,10 @@ def _load(name):
 
 function_tables = _load("function_tables")
 function_needs = _load("function_needs")
+protocol_schema = _load("protocol_schema")
+
+
+MESSAGE_HANDLERS = (default, ping, register, subscribe, unsubscribe)
 
 
 class ManagementServer(ThreadingHTTPServer):
@@ -40,6 +44,7 @@ class ManagementServer(ThreadingHTTPServer):
         self.sockets = set()
         self.waiting = threading.Event()
         self.on_post = None
+        self.conversations = None
 
     @property
     def endpoint(self):
@@ -70,6 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if status == 200:
             self.server.posts.append((connection_id, body))
+            stage, is_to_client, _ = self.path.strip("/").partition("/@connections/")
+            if self.server.conversations and is_to_client:
+                self.server.conversations.received(stage, connection_id, body.decode())
         if self.server.on_post:
             self.server.on_post(connection_id, body)
         self.send_response(status)
@@ -77,6 +85,38 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+
+class Conversations:
+    """What handlers are sent and say; `faults` are the messages that no stage's are."""
+
+    def __init__(self):
+        self.faults = []
+        self._talks = {}
+
+    def received(self, stage, connection_id, text):
+        try:
+            self._talk(stage, connection_id).received(text)
+        except AssertionError as fault:  # in a thread of the server, where no test would see it
+            self.faults.append(str(fault))
+
+    def of(self, handler):
+        """The handler, its messages and its own answers heard."""
+
+        def hear(event, context):
+            about = event["requestContext"]
+            at = about["stage"], about["connectionId"]
+            self._talk(*at).sent(event["body"] or "")
+            response = handler(event, context)
+            if response.get("body"):
+                self.received(*at, response["body"])
+            return response
+
+        return hear
+
+    def _talk(self, stage, connection_id):
+        fresh = protocol_schema.Talk(stage)
+        return self._talks.setdefault((stage, connection_id), fresh)
 
 
 @pytest.fixture
@@ -129,10 +169,14 @@ def functions(table_variables, management, monkeypatch, s3_endpoint):
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    management.conversations = Conversations()
+    for module in MESSAGE_HANDLERS:
+        monkeypatch.setattr(module, "handler", management.conversations.of(module.handler))
     _forget()
     yield management
     posting.close()
     _forget()
+    assert management.conversations.faults == []
 
 
 @pytest.fixture

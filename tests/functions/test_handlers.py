@@ -242,7 +242,7 @@ def test_push_reads_its_own_settings_and_logs_one_line_a_batch(connected, log):
     log.seek(0)
     value = (
         b'{"type":"price_update","symbol":"BTC/USDT","price":1.0,"volume":null,'
-        b'"timestamp":"t","source":"binance","rates":["1s"]}'
+        b'"timestamp":"2025-10-10T14:30:00.000Z","source":"binance","rates":["1s"]}'
     )
     record = {
         "offset": 0,

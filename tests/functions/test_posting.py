@@ -14,6 +14,7 @@ from functions.settings import settings
 from functions.signing import Credentials
 from marketdata.errors import SettingsError
 
+PONG = b'{"type":"pong","timestamp":"2025-10-10T14:30:00.000Z"}'
 ID = "L0SM9cOFvHcCIhw="
 
 
@@ -195,7 +196,7 @@ def test_each_stage_has_its_own_management_api_and_one_that_is_not_there_is_name
     functions, monkeypatch
 ):
     for stage in ("stream", "ws"):
-        assert posting.posts(stage).post(ID, b"{}") is Outcome.SENT
+        assert posting.posts(stage).post(ID, PONG) is Outcome.SENT
         assert posting.posts(stage) is posting.posts(stage)
     assert [path.split("/")[1] for path, *_ in functions.requests] == ["stream", "ws"]
     monkeypatch.delenv("CALLBACK_URL_CANDLES")

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.services
 PAIR = "FEEDUSDT"
 SYMBOL = "FEED/USDT"
 KEY = f"binance:{PAIR}".encode()
+TIME = "2025-10-10T14:30:00.000Z"
 
 
 class Context:
@@ -110,12 +111,12 @@ def depth(price, **more):
         {
             "type": "depth",
             "symbol": SYMBOL,
-            "timestamp": "t",
+            "timestamp": TIME,
             "source": "binance",
             "bids": levels,
             "asks": [],
             "id": 5,
-            "hash": "h",
+            "hash": "0" * 64,
             **more,
         }
     )
@@ -131,7 +132,7 @@ def transfer(ledger):
             "topics": [{"symbol": "transfer"}],
             "data": {"i128": "5"},
             "id": str(ledger),
-            "timestamp": "t",
+            "timestamp": TIME,
             "event_type": "contract",
             "transaction_index": 1,
             "operation_index": 0,
@@ -184,7 +185,7 @@ def test_every_trade_comes_to_those_who_ask_and_what_fills_a_gap_to_nobody(funct
     other = client({"type": "subscribe", "symbols": [SYMBOL]})
     trades = [
         f'{{"type":"price_update","symbol":"{SYMBOL}","price":{n}.0,"volume":null,'
-        f'"timestamp":"t","source":"binance","trade_id":{n},"quantity":1,"side":"BUY"}}'
+        f'"timestamp":"{TIME}","source":"binance","trade_id":{n},"quantity":1,"side":"BUY"}}'
         for n in range(3)
     ]
     topic = Topic("prices")

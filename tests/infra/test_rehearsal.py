@@ -247,14 +247,14 @@ def add_key_and_instrument(dynamodb, keys):
 
 
 @pytest.fixture
-def connect(outputs, emulator):
+def connect(outputs, emulator, protocol_schema):
     """Opens a client's connection as the API's own host name would be dialled."""
     opened = []
 
     def dial(query="", stage="stream", **options):
         host = re.search(r"//([^/]+)/", outputs["TapedeckRealtime"]["StreamUrl"])[1]
         address = f"{emulator.replace('http', 'ws')}/{stage}{query}"
-        opened.append(websocket.create_connection(address, host=host, timeout=20, **options))
+        opened.append(protocol_schema.connect(address, host=host, timeout=20, **options))
         return opened[-1]
 
     yield dial

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import websocket
 
 from local.pipeline_file import read
 from local.pipeline_plan import PipelineStack, stack_settings
@@ -124,13 +123,17 @@ def usdc_ids(node, first, last):
     return sorted(one["id"] for one in events if one["contractId"] == USDC)
 
 
-def test_the_documents_file_feeds_clients_and_the_table(
-    command, postgres, target, node, wait_until
-):
-    def rows(text="SELECT id, ledger FROM contract_events ORDER BY id"):
-        return postgres.query(text, database=target.database)
+@pytest.fixture
+def rows(postgres, target):
+    """`rows()`: id and ledger of every event in the table."""
+    text = "SELECT id, ledger FROM contract_events ORDER BY id"
+    return lambda: postgres.query(text, database=target.database)
 
-    client = websocket.create_connection(f"ws://127.0.0.1:{command.port}/ws", timeout=30)
+
+def test_the_documents_file_feeds_clients_and_the_table(
+    command, protocol_schema, rows, node, wait_until
+):
+    client = protocol_schema.connect(f"ws://127.0.0.1:{command.port}/ws", timeout=30)
     assert json.loads(client.recv())["type"] == "welcome"
     client.send(json.dumps(REGISTER))
     assert json.loads(client.recv())["type"] == "registered"

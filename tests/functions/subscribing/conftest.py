@@ -30,9 +30,10 @@ class Client:
 
     counter = itertools.count()
 
-    def __init__(self, database, variables, *, rate_all=True, most=1000):
+    def __init__(self, database, variables, talk_of, *, rate_all=True, most=1000):
         self.id = f"client-{next(Client.counter)}-{time.monotonic_ns()}="
         self.stage = "stream"
+        self.talk = talk_of(self.stage)
         self.outcome = Outcome.SENT
         self.told = []
         self.when_told = lambda: None
@@ -61,6 +62,7 @@ class Client:
     def post_many(self, messages, *, until_s=0.0):
         assert list(messages) == [self.id]
         for text in messages[self.id]:
+            self.talk.received(text.decode())
             self.told.append(json.loads(text))
             self.when_told()
         sent = len(messages[self.id]) if self.outcome is Outcome.SENT else 0
@@ -128,9 +130,9 @@ class Feed:
 
 
 @pytest.fixture
-def new_client(database, table_variables):
-    """`new_client(…)`: a further connection."""
-    return lambda **more: Client(database, table_variables, **more)
+def new_client(database, table_variables, protocol_schema):
+    """`new_client(…)`: a further connection, held to what its stage may be told."""
+    return lambda **more: Client(database, table_variables, protocol_schema.Talk, **more)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ SOURCE = source_of("ticks", KEY)
 def tick(price, rates='["1s"]'):
     return (
         f'{{"type":"price_update","symbol":"{NAME}","price":{price},"volume":null,'
-        f'"timestamp":"t","source":"binance","rates":{rates}}}'
+        f'"timestamp":"2025-10-10T14:30:00.000Z","source":"binance","rates":{rates}}}'
     ).encode()
 
 
