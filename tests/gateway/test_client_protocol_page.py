@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 import websocket
 
+from local.gateway.http_api import ROUTES as HTTP_ROUTES
 from local.gateway.sockets import ROUTES
 from marketdata import client_protocol
 from marketdata.subscriptions import MAX_SYMBOLS
@@ -49,3 +50,25 @@ def test_the_first_client_runs(gateway):
     assert isinstance(stream, websocket.WebSocket)
     gateway.clients.append(stream)
     assert json.loads(stream.recv())["symbols"] == ["BTC/USDT", "ETHUSDT"]
+
+
+PROMISES = PAGE.partition("## What each document promises")[2].splitlines()
+DOCUMENTS = [
+    *("chrono-stream", "save-to-websocket", "crypto-streams"),
+    *("loader-ws-orderbook", "stockbit-orderbook-l2"),
+]
+
+
+def test_each_document_has_its_promises_in_rows_of_their_own():
+    lines = [line for line in PROMISES if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", one)[1:-1]] for one in lines]
+    assert all(len(row) == 4 and all(row[1:]) for row in rows)
+    assert [row[0] for row in rows[2:] if row[0]] == DOCUMENTS
+
+
+def test_a_request_that_is_promised_is_served_or_said_not_to_be_there():
+    """Each row that prints a path of the HTTP API: one that has no route says so twice."""
+    served = {f"{method} {path}" for method, path in HTTP_ROUTES}
+    for row in PROMISES:
+        for request in re.findall(r"`((?:GET|POST|PUT) /api/[^`?]*)", row):
+            assert row.lower().count("not yet") == (0 if request in served else 2), row
