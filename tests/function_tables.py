@@ -43,11 +43,23 @@ def create(endpoint):
 
 def empty_connections(variables):
     """Remove every connection and subscription: what a test left must not meet the next one."""
-    client = client_of(variables["AWS_ENDPOINT_URL_DYNAMODB"])
-    for table in (variables["CONNECTIONS_TABLE"], variables["LIMITS_TABLE"]):
-        pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        for item in (item for page in pages for item in page["Items"]):
-            client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    for kind in ("CONNECTIONS", "LIMITS"):
+        _empty(variables, kind)
+
+
+def empty_ring(variables):
+    """Remove what was pushed and up to where: the next test's offsets may be lower."""
+    _empty(variables, "RING")
+
+
+def _empty(variables, kind):
+    client, table = (
+        client_of(variables["AWS_ENDPOINT_URL_DYNAMODB"]),
+        variables[f"{kind}_TABLE"],
+    )
+    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    for item in (item for page in pages for item in page["Items"]):
+        client.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
 
 def put_key(client, table, key, exp=None):

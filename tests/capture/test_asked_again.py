@@ -13,6 +13,7 @@ from capture_rig import FAST, FakeProducer
 
 from container_worker.capture.asked_again import asked_again
 from container_worker.capture.backfill import Backfill
+from container_worker.capture.budgets import Budgets
 from container_worker.capture.candle_sync import HISTORY
 from container_worker.capture.desk import Surroundings
 from container_worker.capture.emissions import Write, gap
@@ -150,6 +151,7 @@ class NextLife:
             around,
             chance=random.Random(1),
             requests=Requests(exchange.get, None, self.backfill.request),
+            budgets=Budgets(exchange.adapter.limits, FAST.restricted),
             wake=lambda: None,
         )
         self.line, _ = maker.line([Order(channel, "q", "topic", lambda: None)])

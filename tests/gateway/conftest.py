@@ -188,6 +188,7 @@ def gateway(shared_gateway, tables, wait_until):
     shared_gateway.forget_clients()
     wait_until(lambda: not shared_gateway.connections(), 10, "the clients' leaving")
     function_tables.empty_connections(tables)
+    function_tables.empty_ring(tables)
 
 
 @pytest.fixture

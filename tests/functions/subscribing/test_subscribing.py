@@ -92,7 +92,7 @@ def test_a_newer_subscribe_takes_over_from_one_that_was_overtaken(client):
 def tick(price, name=SEAM):
     return (
         f'{{"type":"price_update","symbol":"{name}","price":{price},"volume":null,'
-        f'"timestamp":"t","source":"binance","rates":["1s"]}}'
+        f'"timestamp":"2025-10-10T14:30:00.000Z","source":"binance","rates":["1s"]}}'
     ).encode()
 
 
