@@ -17,6 +17,7 @@ from losses import (
     nothing_else_told,
     said,
 )
+from plan import EVERYBODY
 
 READ_MS = 1_000
 """A frame that comes so shortly before the end of its connection may never be read."""
@@ -98,7 +99,7 @@ def candles_end(outcome):
 
 
 def garbage_is_kept(outcome):
-    """Each frame that was no message is in rejects, whole."""
+    """Each frame that was no message is in rejects, whole, or told to have had no room."""
     rejected = defaultdict(list)
     for name, reject in outcome.producer.rejects:
         raw = reject["frame"].encode()
@@ -113,6 +114,7 @@ def garbage_is_kept(outcome):
                 f"{name}: not in rejects: {said(fault, hit)}"
                 for hit in fault["hits"]
                 if not _ends_after(outcome, name, hit)
+                and not _has_no_room(outcome, name, hit)
                 and not any(
                     hit["time_ms"] - SLACK_MS <= at_ms <= hit["last_time_ms"] + 2 * RECEIVED_MS
                     and _is_garbage(frame, fault["fault"]["form"])
@@ -175,6 +177,16 @@ def _ends_after(outcome, name, hit):
     return seen is not None and all(
         number not in seen or seen[number][1] < hit["last_time_ms"] + READ_MS
         for number in hit["connections"]
+    )
+
+
+def _has_no_room(outcome, name, hit):
+    """Whether Kafka had no room just then, and telemetry says that frames were left out."""
+    return name in outcome.producer.left_out and any(
+        one.from_ms - SLACK_MS <= hit["last_time_ms"] + RECEIVED_MS
+        and hit["time_ms"] - SLACK_MS <= one.to_ms
+        for one in outcome.episodes
+        if one.step.exchange == EVERYBODY
     )
 
 

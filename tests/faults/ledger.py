@@ -153,6 +153,7 @@ class LedgerProducer:
         self.rejects = []
         self.statuses = {}
         self.lossy = set()
+        self.left_out = set()
         self._lock = threading.Lock()
 
     @property
@@ -182,12 +183,17 @@ class LedgerProducer:
                 unit.fold(message, headers)
 
     def _telemetry(self, event):
-        """Which HTTP statuses were said of which exchange, and which units lost something."""
+        """Which HTTP statuses were said of which exchange, and which units lost something.
+
+        And of which exchanges frames are not in rejects.
+        """
         if event["status"] != "error":
             return
         exchange, text = event["queue_id"], event["message"]
         if "missing" in text:
             self.lossy.add((exchange, event["symbol"], event["type"]))
+        if "not in rejects" in text:
+            self.left_out.add(exchange)
         self.statuses.setdefault(exchange, set()).update(re.findall(r"HTTP (\d+)", text))
 
     def poll(self, seconds=0.0):
