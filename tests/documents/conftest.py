@@ -97,6 +97,10 @@ def old_websockets_python():
         pytest.skip(f".clients-venv is not complete and cannot be fetched: {error}")
 
 
+GO_BUILD_S = 500
+"""The first time Go compiles its own library: 40 s of two idle cores, minutes of busy ones."""
+
+
 @pytest.fixture(scope="session")
 def go():
     """The `go` command of this machine."""
@@ -227,7 +231,7 @@ def go_run(program, go, start, tmp_path_factory):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=GO_BUILD_S,
         check=False,
     )
     if "dial tcp" in built.stderr or "no such host" in built.stderr:

@@ -82,6 +82,7 @@ def test_the_event_documents_python_client_registers_and_prints_events(run):
     assert "USDC" in json.dumps(event)
 
 
+@pytest.mark.timeout(600)  # the compiler's time: see `go_run`
 def test_the_event_documents_go_client_registers_and_prints_events(go_run):
     welcome = json.loads(go_run.prints("Welcome: ").partition("Welcome: ")[2])
     assert welcome["type"] == "welcome"

@@ -22,7 +22,10 @@ def _load(folder, name):
 
 for _name in ("capture_rig", "venues_rig"):
     _load(CAPTURE, _name)
-for _name in ("detectable", "plan", "ledger", "storm", "weather", "losses", "judgement"):
+for _name in (
+    *("detectable", "plan", "ledger", "storm", "compared", "weather", "touched", "losses"),
+    "judgement",
+):
     _load(HERE, _name)
 
 

@@ -12,6 +12,7 @@ from detectable import IDS, row_of
 from losses import (
     RECEIVED_MS,
     SLACK_MS,
+    compared_told,
     disconnects_told,
     losses_told,
     nothing_else_told,
@@ -54,6 +55,17 @@ def numbers_add_up(outcome):
         ]
         if holes:
             complaints.append(f"{unit.name}: neither record nor gap: {holes[:5]}")
+    return complaints
+
+
+def readers_are_told(outcome):
+    """A reader hears of a hole before it meets it; of a wrong book when that is stated anew."""
+    complaints = []
+    for unit in outcome.followed:
+        if unit.unannounced:
+            complaints.append(f"{unit.name}: met before told: {unit.unannounced[:5]}")
+        if unit.corrected:
+            complaints.append(f"{unit.name}: another book without a gap: {unit.corrected[:5]}")
     return complaints
 
 
@@ -154,9 +166,11 @@ def it_ended_well(outcome):
 
 CHECKS = (
     losses_told,
+    compared_told,
     disconnects_told,
     nothing_else_told,
     numbers_add_up,
+    readers_are_told,
     books_are_true,
     chain_is_whole,
     candles_end,

@@ -73,7 +73,12 @@ class Ranges:
 
 
 class UnitLedger:
-    """All records of one unit."""
+    """All records of one unit.
+
+    `unannounced`: ids that a reader saw missing before any gap record told them. `corrected`:
+    ids at which a book was stated as another one, and no gap record told readers that theirs
+    was wrong.
+    """
 
     def __init__(self, exchange, ticker, type_):
         self.exchange, self.ticker, self.type = exchange, ticker, type_
@@ -89,6 +94,8 @@ class UnitLedger:
         self.stated = None
         self.received_ms = 0
         self.unannounced = []
+        self.corrected = []
+        self._is_excused = True
 
     def fold(self, message, headers):
         """Takes the next record."""
@@ -120,23 +127,29 @@ class UnitLedger:
             self.open = gap
         else:
             self.open = None
+            self._is_excused = True
             self.gaps.append(gap)
             if gap.first is not None and gap.last is not None:
                 self.told.add(gap.first, gap.last)
         self.reader and self.reader.read(message)
 
     def _book(self, message):
-        last = self.reader.last
-        if message["e"] == "depthUpdate":
-            first, final = message["U"], message["u"]
+        last, before = self.reader.last, self.reader.book
+        is_delta = message["e"] == "depthUpdate"
+        first, final = message["U" if is_delta else "u"], message["u"]
+        if is_delta:
             self.data.add(first, final)
         else:
-            first = final = message["u"]
             self.statements.add(final, final)
             self.stated = final if self.stated is None else self.stated
-        if last is not None and first > last + 1:
-            self.unannounced.append((last + 1, first - 1))
+        is_told = self._is_excused or self.open is not None
+        if last is not None and not is_told:
+            self.unannounced += self.told.missing(last + 1, first - 1)
+        was_whole = self.reader.whole and not is_told
         self.reader.read(message)
+        if self.type == "ws_diff_depth" and not is_delta and was_whole:
+            self.corrected += [] if self.reader.book == before else [final]
+        self._is_excused = False
 
     @property
     def name(self):
@@ -169,6 +182,11 @@ class LedgerProducer:
         if on_ack is not None:
             on_ack()
         return True
+
+    def book(self, unit):
+        """A reader's book as it is now."""
+        with self._lock:
+            return dict(unit.reader.book)
 
     def _fold(self, record, headers):
         message = json.loads(record.value, parse_float=Decimal)

@@ -3,8 +3,9 @@
 Loaded by conftest.py. The truth is what the simulators' own faults hit, and when.
 """
 
-from detectable import IDS, TIMES, row_of
+from detectable import COMPARED, IDS, TIMES, row_of
 from plan import FULL
+from touched import spans_at
 
 SLACK_MS = 250
 """Frames are made in steps of 50 ms, and a hit has the time of its step ..."""
@@ -60,46 +61,78 @@ def losses_told(outcome):
     return complaints
 
 
+def compared_told(outcome):
+    """A lost message that left a book wrong is in a gap since the book was last right."""
+    return [
+        f"{unit.name}: no gap by comparison at {said(fault, hit)}{_near(unit, hit)}"
+        for unit, fault, hit in outcome.compared
+        if not any(
+            gap.cause == "sequence" and gap.covers(hit["time_ms"], _slack(unit), LAG_MS)
+            for gap in unit.gaps
+        )
+    ]
+
+
+def disconnects_wanted(outcome):
+    """(unit, fault, hit) of every cut that must be an interval in a unit without numbers."""
+    return [
+        (unit, fault, hit)
+        for name, faults in outcome.faults.items()
+        for fault in faults
+        for spec in [fault["fault"]]
+        if spec["kind"] == "cut" and not spec.get("ticker") and spec.get("after") is None
+        for hit in fault["hits"]
+        for unit in units_of(outcome, name)
+        if hit["connections"] and not _beside(outcome, unit, hit)
+        if row_of(unit, outcome.wire).connection == TIMES
+    ]
+
+
 def disconnects_told(outcome):
     """A cut of every connection has an interval in all units that are not numbered."""
-    complaints = []
-    for name, faults in outcome.faults.items():
-        for fault in faults:
-            spec = fault["fault"]
-            if spec["kind"] != "cut" or spec.get("ticker") or spec.get("after") is not None:
-                continue
-            for hit in fault["hits"]:
-                complaints += [
-                    f"{unit.name}: no gap at {said(fault, hit)}{_near(unit, hit)}"
-                    for unit in units_of(outcome, name)
-                    if hit["connections"] and not _beside(outcome, unit, hit)
-                    if row_of(unit, outcome.wire).connection == TIMES
-                    if not _covers(unit, hit["time_ms"], lag_ms=float("inf"))
-                ]
-    return complaints
+    return [
+        f"{unit.name}: no gap at {said(fault, hit)}{_near(unit, hit)}"
+        for unit, fault, hit in disconnects_wanted(outcome)
+        if not _covers(unit, hit["time_ms"])
+    ]
+
+
+def rows_untried(outcome):
+    """What the table calls shown, and this storm did not try: it would prove nothing of it."""
+    wanted = [(unit, how) for unit, how, fault, _ in losses_wanted(outcome)]
+    tried = {(unit.exchange, unit.type, how) for unit, how in wanted}
+    tried |= {(unit.exchange, unit.type, TIMES) for unit, _, _ in disconnects_wanted(outcome)}
+    tried |= {(unit.exchange, unit.type, COMPARED) for unit, _, _ in outcome.compared}
+    rows = {(unit.exchange, unit.type): row_of(unit, outcome.wire) for unit in outcome.units}
+    shown = {
+        (*unit, how)
+        for unit, row in rows.items()
+        for how in (row.message, row.connection)
+        if how in {IDS, TIMES, COMPARED}
+    }
+    return sorted(shown - tried)
 
 
 def nothing_else_told(outcome):
-    """No gap lies outside what the faults did."""
+    """No gap of a unit lies outside of what the faults did to it."""
     complaints = []
     full = [
         (episode.from_ms, episode.to_ms)
         for episode in outcome.episodes
         if episode.step.faults[0]["kind"] == FULL
     ]
-    for name, faults in outcome.faults.items():
-        effects = full + [span for fault in faults for span in _spans(fault)]
-        effects += [*outcome.stood, (outcome.paused_ms, float("inf"))]
-        for unit in units_of(outcome, name):
-            slack = _slack(unit)
-            complaints += [
-                f"{unit.name}: {gap} lies outside every fault"
-                for gap in unit.gaps
-                if not any(
-                    from_ <= max(gap.to, gap.closed_ms) + slack and gap.from_ - slack <= to
-                    for from_, to in effects
-                )
-            ]
+    for unit in outcome.units:
+        slack = _slack(unit)
+        effects = [*full, *outcome.stood, (outcome.paused_ms, float("inf"))]
+        effects += spans_at(unit, row_of(unit, outcome.wire), outcome.faults[unit.exchange])
+        complaints += [
+            f"{unit.name}: {gap} lies outside every fault"
+            for gap in unit.gaps
+            if not any(
+                from_ <= max(gap.to, gap.closed_ms) + slack and gap.from_ - slack <= to
+                for from_, to in effects
+            )
+        ]
     return complaints
 
 
@@ -123,13 +156,6 @@ def _slack(unit):
 
 def _covers(unit, at_ms, lag_ms=LAG_MS):
     return any(gap.covers(at_ms, _slack(unit), lag_ms) for gap in unit.gaps)
-
-
-def _spans(fault):
-    """From when to when a fault did something, in the exchange's time."""
-    spec = fault["fault"]
-    lasting_ms = 1000 * (spec.get("seconds") or spec.get("close_after_s") or 0)
-    return [(hit["time_ms"], hit["last_time_ms"] + lasting_ms) for hit in fault["hits"]]
 
 
 def said(fault, hit):

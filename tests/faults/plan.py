@@ -38,12 +38,19 @@ class Step:
 
 
 def make_plan(seed, count, tickers):
-    """{exchange: steps} with `count` faults in all; the same for the same seed."""
+    """{exchange: steps} with `count` faults in all; the same for the same seed.
+
+    It begins with one lost message of every stream, and one cut of every exchange.
+    """
     chance = random.Random(f"fault plan {seed}")
     makers = {name: _Maker(name, tickers[name], chance) for name in tickers}
     plan = {name: [] for name in (*tickers, EVERYBODY)}
     left = count
     number = 0
+    for name, fault in _tour(tickers):
+        number += 1
+        left -= 1
+        plan[name].append(Step(number, name, (fault,), waits=True))
     while left > 0:
         number += 1
         if number % 25 == 0:
@@ -55,6 +62,16 @@ def make_plan(seed, count, tickers):
         left -= len(faults)
         plan[name].append(Step(number, name, faults, chance.random() < 0.4))
     return plan
+
+
+def _tour(tickers):
+    """(exchange, fault): each stream of an exchange's first ticker, then the exchange."""
+    for name in tickers:
+        for stream in STREAMS[name]:
+            ticker = "events" if name == "stellar" else tickers[name][0]
+            yield name, {"kind": "drop", "ticker": ticker, "stream": stream, "frames": 1}
+        where = {"ticker": "events", "stream": "getEvents"} if name == "stellar" else {}
+        yield name, {"kind": "cut", "how": "reset", **where}
 
 
 class _Maker:

@@ -5,6 +5,7 @@ import secrets
 
 import pytest
 from judgement import complaints_about
+from losses import rows_untried
 from weather import repeat_with, weather
 
 SEEDS = os.environ.get("TAPEDECK_FAULT_SEED")
@@ -24,5 +25,7 @@ def test_after_10_000_faults_everything_lost_is_told_and_every_book_is_true(
     repeat = repeat_with(seed, count, file)
     with capsys.disabled():
         print(f"\n{count} faults, {repeat}")  # noqa: T201 - a soak tells its seed
-    complaints = complaints_about(weather(seed, count, file, wait_until))
+    outcome = weather(seed, count, file, wait_until)
+    complaints = complaints_about(outcome)
+    assert not rows_untried(outcome), f"not tried: {rows_untried(outcome)}; {repeat}"
     assert not complaints, "\n".join([repeat, *complaints[:40]])

@@ -1,14 +1,15 @@
 """One whole run: calm, storm, calm, standstill; and what it leaves for the checks.
 
 Loaded by conftest.py. After the storm every fault is ended and the markets go on, until each
-unit has news, each unnumbered book was compared, and no gap is open. Then they stand, and what
-was written has to be the truth.
+unit has news, each unnumbered book was compared, and no gap is open. A last message is lost of
+what nobody numbers. Then they stand, and what was written has to be the truth.
 """
 
 import threading
 import time
 from dataclasses import dataclass, field
 
+from compared import lose_unshown
 from ledger import LedgerProducer
 from plan import EVERYBODY, make_plan
 from storm import POLL_S, Storm, now_ms
@@ -36,6 +37,7 @@ class Outcome:
     sockets: dict = field(default_factory=dict)
     stood: list = field(default_factory=list)
     faults: dict = field(default_factory=dict)
+    compared: list = field(default_factory=list)
     truth: dict = field(default_factory=dict)
     last_ids: dict = field(default_factory=dict)
     events: list = field(default_factory=list)
@@ -90,8 +92,9 @@ def weather(seed, count, file, wait_until):
         storm.run(make_plan(seed, count, TICKERS))
         outcome = Outcome(seed, wire, storm.episodes, storm.producer, began_ms=began_ms)
         return _clear(storm, outcome, wait_until)
-    except AssertionError as error:
-        raise AssertionError(f"{repeat_with(seed, count, file)}\n{error}") from error
+    except BaseException as error:
+        error.add_note(repeat_with(seed, count, file))
+        raise
     finally:
         storm.close()
 
@@ -109,6 +112,7 @@ def _clear(storm, outcome, wait_until):
     )
     _await(storm, lambda unit: unit.open is None, "the end of its gap", wait_until)
     _await(storm, lambda unit: _is_recovered(storm, unit), "the trades of its gaps", wait_until)
+    outcome.compared = lose_unshown(storm, wait_until)
     storm.venues.pause()
     outcome.paused_ms = now_ms()
     outcome.faults = {name: storm.venues.faults(name) for name in storm.venues.names}
