@@ -32,7 +32,11 @@ class RefusedUnits:
 
     def refuse(self, refused: Refused, source: Source) -> None:
         """Puts the units that are named to rest; what names none ends the socket."""
-        named = [one for one in self._units.values() if _names(refused, one.channel)]
+        named = [
+            one
+            for one in self._units.values()
+            if refused.names(one.channel.ticker, one.channel.type)
+        ]
         new = [one.channel for one in named if not one.is_refused]
         left = any(not one.is_refused and one not in named for one in self._units.values())
         if not named or not left:
@@ -63,7 +67,3 @@ class RefusedUnits:
         self._ask_s[unit.channel] = self._now_s + ASK_AGAIN_S
         self._asked_of[unit.channel] = source
         source.ask(unit.channel)
-
-
-def _names(refused: Refused, channel: Channel) -> bool:
-    return channel.ticker in refused.tickers and refused.type in {"", channel.type}

@@ -119,6 +119,10 @@ class Refused(msgspec.Struct, frozen=True):
     tickers: tuple[str, ...] = ()
     type: str = ""
 
+    def names(self, ticker: str, type_: str) -> bool:
+        """Whether it says that this is what was refused."""
+        return ticker in self.tickers and self.type in {"", type_}
+
 
 class Leaving(msgspec.Struct, frozen=True):
     """The server is about to close this connection: open another one now."""

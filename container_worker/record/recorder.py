@@ -133,11 +133,9 @@ class Recorder:
         self, channels: Sequence[Channel], get: Callable[[RestRequest], bytes]
     ) -> Keeper:
         adapter, timing = self._adapter, self._timing
-        line = TapeLine(adapter)
+        line = TapeLine(adapter, channels, self._told)
         if adapter.socket is not None:
-            open_link: Callable[[], AnyLink] = partial(
-                self._link, line, adapter.socket, channels
-            )
+            open_link: Callable[[], AnyLink] = partial(self._link, line, adapter.socket)
         else:
             open_link = self._pollers(line, adapter.polling, get).open
         return Keeper(
@@ -154,13 +152,13 @@ class Recorder:
         self._budgets.connect_refused(error, time.monotonic())
         self._told(str(error))
 
-    def _link(self, line: TapeLine, wire: Socket, channels: Sequence[Channel]) -> AnyLink:
+    def _link(self, line: TapeLine, wire: Socket) -> AnyLink:
         self._connections += 1
         return Link(
             self._adapter,
             wire,
             wire.url(self._reach.endpoints.ws),
-            channels,
+            line.wanted,
             open_session=partial(self._reach.session, self._rest.get),
             feed=line.feed,
             changed=lambda: None,

@@ -1,9 +1,11 @@
 """What a recording needs of a line: acceptance, refusal, life; it keeps nothing."""
 
+from collections.abc import Callable, Sequence
+
 from container_worker.capture.line import Source
 from container_worker.capture.overlap import Overlap
 from container_worker.capture.source import look_for_flow
-from container_worker.exchanges.adapter import Adapter
+from container_worker.exchanges.adapter import Adapter, Channel
 from container_worker.exchanges.outcomes import (
     Accepted,
     ConnectionNumber,
@@ -29,10 +31,18 @@ _NO_LIFE = (
 
 
 class TapeLine:
-    """Of each frame only what keeps a socket alive is read; one that does not decode stays."""
+    """Of each frame only what keeps a socket alive is read; one that does not decode stays.
 
-    def __init__(self, adapter: Adapter) -> None:
+    `wanted` are the channels that the exchange did not refuse by name; `told` gets a sentence
+    for each that it did.
+    """
+
+    def __init__(
+        self, adapter: Adapter, channels: Sequence[Channel], told: Callable[[str], None]
+    ) -> None:
         self.exchange = adapter.name
+        self.wanted = list(channels)
+        self._told = told
         self._decode = None if adapter.socket is None else adapter.socket.decode
         self._overlap: Overlap | None = None
         self._cursor: str | None = None
@@ -49,13 +59,24 @@ class TapeLine:
             if isinstance(outcome, Accepted):
                 source.accepted(outcome.names)
             elif isinstance(outcome, Refused):
-                source.refused(outcome.text)
+                self._refuse(outcome, source)
             elif isinstance(outcome, Leaving):
                 source.leaving()
             elif not isinstance(outcome, _NO_LIFE):
                 source.data_ns = received_ns
                 if not source.flows:
                     look_for_flow(source, outcome)
+
+    def _refuse(self, refused: Refused, source: Source) -> None:
+        """The others are recorded without what is named; with nothing left the socket ends."""
+        named = [one for one in self.wanted if refused.names(one.ticker, one.type)]
+        if not named or len(named) == len(self.wanted):
+            source.refused(refused.text)
+            return
+        self.wanted = [one for one in self.wanted if one not in named]
+        source.forget(named)
+        units = ", ".join(f"{one.ticker} ({one.type})" for one in named)
+        self._told(f"{self.exchange} refuses {units}: {refused.text}. The rest is recorded")
 
     def feed_page(self, page: Page, received_ns: int, source: Source) -> None:
         """Takes a page that is recorded already; the next one begins after it."""
