@@ -76,10 +76,14 @@ class CaptureSettings:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSettings:
-    """The archive: where to, and how much is held back before it is written (rule 14)."""
+    """The archive: where to, and how much is held back before it is written (rule 14).
+
+    `queue` says where it tells what it lost.
+    """
 
     kafka: KafkaSettings
     bucket: str
+    queue: QueueSettings = QueueSettings("queue-control", "queue-events", "tapedeck-archive")
     flush_seconds: float = 60.0
     buffer_bytes: int = 256 * MIB
 
@@ -156,6 +160,7 @@ def read_archive(variables: Mapping[str, str]) -> ArchiveSettings:
     settings = ArchiveSettings(
         kafka=_kafka(reader, variables),
         bucket=reader.required("ARCHIVE_BUCKET", "the bucket of the archive"),
+        queue=_queue(reader, reader.text("TELEMETRY_PRODUCER_ID") or "tapedeck-archive"),
         flush_seconds=reader.number("ARCHIVE_FLUSH_SECONDS", 0.05, 3600),
         buffer_bytes=int(reader.number("ARCHIVE_BUFFER_MB", 16, 65536)) * MIB,
     )

@@ -119,7 +119,11 @@ class StageAccess:
         ]
         if self._scram:
             return objects
-        return [*self._kafka.consume(FOLDED, "archive"), *objects]
+        return [
+            *self._kafka.consume(FOLDED, "archive"),
+            *self._kafka.produce([QUEUE_EVENTS]),
+            *objects,
+        ]
 
     def _derive(self) -> list[iam.PolicyStatement]:
         if self._scram:

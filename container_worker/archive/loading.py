@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from container_worker import log
+from container_worker.archive.loss_telemetry import LossTelemetry
 from container_worker.archive.opening import Opened, open_partition
 from container_worker.archive.outage import Outage, Patience
 from container_worker.archive.workers import Workers
@@ -44,12 +45,14 @@ class Loader:
         *,
         workers: Workers,
         outage: Outage,
+        losses: LossTelemetry,
     ) -> None:
         self._store = store
         self._consumer = consumer
         self._topic_ids = topic_ids
         self._workers = workers
         self._outage = outage
+        self._losses = losses
         self._said_s = -BROKER_SAID_S
 
     def begin(self, partition: Partition, *, anew: bool = False) -> Loading:
@@ -70,7 +73,10 @@ class Loader:
                 continue
             patience = Patience(self._outage, given_up)
             topic_id = self._topic_ids[partition.topic]
-            return open_partition(self._store, partition, topic_id, span, patience, anew=anew)
+            opened = open_partition(self._store, partition, topic_id, span, patience, anew=anew)
+            if opened is not None and opened.gone is not None:
+                self._losses.tell(partition, opened.gone, opened.fold.state.units)
+            return opened
         return None
 
     def _say(self, error: BrokerUnavailable) -> None:

@@ -27,11 +27,15 @@ RECENT_DAYS = 2
 
 
 class Opened(NamedTuple):
-    """The fold as it goes on at `offset`, and what writes its checkpoints."""
+    """The fold as it goes on at `offset`, and what writes its checkpoints.
+
+    `gone` are the offsets that Kafka deleted before they were folded, None for none.
+    """
 
     fold: ArchiveFold
     offset: int
     checkpoints: CheckpointWriter
+    gone: LogRange | None = None
 
 
 def open_partition(
@@ -68,7 +72,7 @@ def open_partition(
             first = Checkpoint(topic_id, begun.offset, encode_state(begun.state))
             if not writer.save(first, patience, back=True):
                 return None
-        return Opened(fold, begun.offset, writer)
+        return Opened(fold, begun.offset, writer, begun.gone)
     return None
 
 
@@ -77,6 +81,7 @@ class _Begun(NamedTuple):
     offset: int
     changed: bool = False
     loses: bool = False
+    gone: LogRange | None = None
 
 
 def _begin(
@@ -114,7 +119,8 @@ def _begin(
         lost_to=span.begin,
     )
     state = _counted_again(store, partition.topic, state)
-    return _Begun(state, span.begin, changed=True, loses=True)
+    gone = LogRange(saved.offset, span.begin)
+    return _Begun(state, span.begin, changed=True, loses=True, gone=gone)
 
 
 def _has_other_topic(store: ObjectStore, partition: Partition, topic_id: str) -> bool:

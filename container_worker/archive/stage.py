@@ -15,6 +15,7 @@ from container_worker.archive.derivatives import Derivatives
 from container_worker.archive.flush_policy import largest_first
 from container_worker.archive.growth import Grower
 from container_worker.archive.loading import Loader, Loading
+from container_worker.archive.loss_telemetry import LossTelemetry
 from container_worker.archive.outage import Outage
 from container_worker.archive.partition import PartitionArchive
 from container_worker.archive.workers import Workers
@@ -58,7 +59,12 @@ class ArchiveStage:
         self._workers = Workers(WRITERS, "archive")
         self._derivatives = Derivatives(store)
         self._loader = Loader(
-            store, consumer, topic_ids, workers=self._workers, outage=self._outage
+            store,
+            consumer,
+            topic_ids,
+            workers=self._workers,
+            outage=self._outage,
+            losses=LossTelemetry(settings.kafka, settings.queue),
         )
         self._opening: dict[Partition, Loading] = {}
         self._open: dict[Partition, PartitionArchive] = {}

@@ -10,14 +10,16 @@ import threading
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from container_worker.archive.outcome import read_head
 from container_worker.archive.stage import ArchiveStage
 from container_worker.kafka_consumer import KafkaConsumer
+from container_worker.kafka_topics import create_missing
 from container_worker.settings import ArchiveSettings, KafkaSettings
 from marketdata.archive_layout import FOLDED
+from marketdata.topics import QUEUE_EVENTS
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -196,7 +198,20 @@ def test_a_stopped_archiver_that_resumes_after_its_partitions_were_taken(
     assert_same(rig, tape)
 
 
+def told_losses(bootstrap):
+    """(queue_id, symbol, type, message) of each `error` on queue-events, from its beginning."""
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "told", "log_level": 0})
+    place = TopicPartition(QUEUE_EVENTS.name, 0, 0)
+    end = reader.get_watermark_offsets(place, timeout=10)[1]
+    reader.assign([place])
+    events = [json.loads(one.value()) for one in reader.consume(end, 10)] if end else []
+    reader.close()
+    assert {event["status"] for event in events} <= {"error"}
+    return {(one["queue_id"], one["symbol"], one["type"], one["message"]) for one in events}
+
+
 def test_retention_is_a_gap_and_nothing_doubles(rig, seeded_tape, wait_until):
+    create_missing(KafkaSettings(rig.bootstrap), [QUEUE_EVENTS])
     tape = seeded_tape(7, 1200)
     half = len(tape.records) // 2
     archiver = rig.start()
@@ -225,6 +240,13 @@ def test_retention_is_a_gap_and_nothing_doubles(rig, seeded_tape, wait_until):
             rows = data.split(b"\n")
             assert set(rows) <= set(whole[path].split(b"\n")), f"{path} has rows of its own"
             assert int(read_head(path, rig.store.head(path)).rows) == len(rows) - 2
+    told = told_losses(rig.bootstrap)
+    assert {one[0] for one in told} == {"archive"}
+    for at, offset in cut.items():
+        if offset > done[at]:
+            gone = f"the offsets {done[at]} to {offset - 1} of {at.topic}[{at.partition}]"
+            said = f": Kafka deleted {gone} before they were archived; goes on"
+            assert any(one[3].endswith(said) for one in told), (gone, told)
 
 
 def test_a_topic_made_anew_goes_on_in_the_same_objects(

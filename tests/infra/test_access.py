@@ -117,6 +117,7 @@ CAPTURE |= rights(["DescribeGroup"], ["capture-last-known"])
 ARCHIVE = rights(["DescribeTopic", "ReadData"], {topic.name for topic in FOLDED}) | rights(
     ["AlterGroup", "DescribeGroup"], ["archive"]
 )
+ARCHIVE |= rights(["DescribeTopic", "WriteData"], ["queue-events"])
 DERIVE = (
     rights(["DescribeTopic", "ReadData"], ["prices", "orderbook"])
     | rights(["DescribeTopic", "ReadData", "WriteData"], ["ticks", "candles"])
