@@ -42,7 +42,7 @@ demo: setup
 	@exec $(BIN)/tapedeck up
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest -q -m "not soak" -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 soak: setup
 	$(BIN)/python -m pytest -q -m soak --timeout 7200

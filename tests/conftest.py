@@ -40,6 +40,21 @@ os.environ.update(CREDENTIALS)
 os.environ.pop("AWS_PROFILE", None)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """In no order (pytest-randomly), but what takes long comes first."""
+    place = _load("sharing").place
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """For `--dist loadscope`: see sharing.py."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    return _load("sharing").FolderScheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def wait_until():
     """`wait_until(condition, seconds=10, what="…")`: polls every 20 ms, fails with `what`."""

@@ -31,6 +31,10 @@ class Joining:
         self.book = StreamBook(statement)
         self._statement = statement
         self.event_ms = statement.E
+        self.compare(own, received_ms)
+
+    def compare(self, own: StreamBook, received_ms: int) -> None:
+        """Begins anew with this own book: what the one before it lacked is told already."""
         self._own = own
         self._differs = own.differences(self.book)
         self._touched_ms = dict.fromkeys(self._differs, received_ms)

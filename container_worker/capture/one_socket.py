@@ -47,6 +47,7 @@ class OneSocketSync(GuardedSync[E]):
         self._is_lost = False
         self._is_shared = False
         self._suspect = False
+        self._suspected_ms = 0
         self._suspect_s: float | None = None
         self._asked_s: float | None = None
         self._day_end_ms = 0
@@ -56,6 +57,11 @@ class OneSocketSync(GuardedSync[E]):
         """As for all guarded units, and the book is there and right as far as anybody knows."""
         is_doubted = self._is_lost or self._suspect or self._is_joining
         return super().settled and self._is_known and not is_doubted
+
+    @property
+    def _sound_ms(self) -> int:
+        """The time up to which nothing can be missing: what lives again proves no silence."""
+        return self._suspected_ms if self._suspect else self._since_ms
 
     @property
     def _is_known(self) -> bool:
@@ -105,14 +111,16 @@ class OneSocketSync(GuardedSync[E]):
         """An open gap at once, and a statement is asked for, unless a second socket has one."""
         self._begin(self._now_ms)
         if not self._is_joining:
-            return self._lose(cause, self._since_ms)
+            return self._lose(cause, self._sound_ms)
         self.on_new = True
         is_socket = cause in {"disconnect", "stall"}
-        told = [] if is_socket else self._lose(cause, self._since_ms)
+        told = [] if is_socket else self._lose(cause, self._sound_ms)
         return [one for one in told if isinstance(one, Write)] + self._go_over()
 
     def stalled(self) -> Emissions:
         """Has the exchange state the book: whether something was lost is seen then."""
+        if not self._suspect:
+            self._suspected_ms = self._last_ms
         self._suspect = self._is_known and not self._is_lost
         return [Restate()]
 
@@ -139,10 +147,10 @@ class OneSocketSync(GuardedSync[E]):
             self.lost_new()
             return []
         if on_new:
-            return self._lose("disconnect", self._since_ms)
+            return self._lose("disconnect", self._sound_ms)
         if self._is_joining:
             return self._go_over()
-        return self._lose("disconnect", self._since_ms)
+        return self._lose("disconnect", self._sound_ms)
 
     def overflow(self, unsent: Sequence[Write]) -> Emissions:
         """Goes silent; the first number that was not published stands for what is lost."""

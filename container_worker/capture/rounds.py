@@ -66,8 +66,8 @@ class Rounds:
         if alarm is Alarm.RESTATE:
             self._effects.run(unit, unit.sync.stalled(), time.time_ns())
         else:
-            channel = unit.channel
-            source.broken(f"{channel.ticker} ({channel.type}) fell silent", "stall")
+            # Not broken: another one comes first, so that nobody else loses anything (rule 9).
+            source.leaving()
 
     def _prove(self, unit: Unit, now_s: float) -> None:
         """A sign of life says that what was sent before it has come."""

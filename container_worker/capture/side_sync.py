@@ -86,7 +86,7 @@ class SideSync(OneSocketSync[BookState]):
             if says_again(stated, self._sides.get(stated.side)):
                 self._suspect = not self._fresh >= BOTH
                 return out
-            out += self._lose("stall", self._since_ms)[:1]
+            out += self._lose("stall", self._sound_ms)[:1]
         self.event_ms = max(self.event_ms, stated.E)
         if not self.muted and self._begins_day(stated.E):
             out += self._others(stated)
@@ -151,7 +151,7 @@ class SideSync(OneSocketSync[BookState]):
             for side, event in second.items()
             if self._is_lost or not says_again(event.message, self._sides.get(side))
         ]
-        out = self._lose("disconnect", self._since_ms)[:1] if news else Emissions()
+        out = self._lose("disconnect", self._sound_ms)[:1] if news else Emissions()
         for event in second.values() if news else ():
             out += self._accept(event)
         return out

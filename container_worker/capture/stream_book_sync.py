@@ -108,11 +108,13 @@ class StreamBookSync(OneSocketSync[BookState | BookDelta]):
             if not book.differences(fresh):
                 self._verify(stated.E)
                 return []
-            from_ms = self._since_ms if self._suspect else self._verified_ms
+            from_ms = self._sound_ms if self._suspect else self._verified_ms
             cause: Cause = "stall" if self._suspect else "sequence"
             if not self.muted:
                 hole = self._gap(self._last + 1, None, cause, from_ms, None)
         self._book = fresh
+        if self._joining is not None:
+            self._joining.compare(fresh, self._now_ms)
         self._verify(stated.E)
         if self.muted:
             self._is_lost = False

@@ -1,7 +1,7 @@
 """One unit's alarms: first it is stated anew, then the socket is replaced. Pure.
 
 silent ─► restate ─► answered: false alarm ─► later again
-                  └► still silent ─► the socket is broken, once, until there is life again
+                  └► still silent ─► the socket is replaced, once, until there is life again
 
 It also says when silence is just quiet: only then may a watermark pass over it.
 """
@@ -16,13 +16,13 @@ class Alarm(enum.Enum):
 
     NONE = "none"
     RESTATE = "restate"
-    BREAK = "break"
+    REPLACE = "replace"
 
 
 class Watch:
     """`arrived_ns` is when the unit's last sign of life came; set it at each.
 
-    A socket is broken only for a unit that has lived on it: one that is silent from its
+    A socket is replaced only for a unit that has lived on it: one that is silent from its
     beginning is just silent, and a market that closes costs one connection, not one a ticker.
     """
 
@@ -62,7 +62,7 @@ class Watch:
         elif self._alarms < 1 + self._has_lived and self._pace.silent(now_s):
             self._alarms += 1
             self._pace.doubt()
-            return Alarm.RESTATE if self._alarms == 1 else Alarm.BREAK
+            return Alarm.RESTATE if self._alarms == 1 else Alarm.REPLACE
         return Alarm.NONE
 
     def answered(self) -> None:

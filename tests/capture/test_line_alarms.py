@@ -31,7 +31,7 @@ def lived(world, seconds=600):
             world.tick()
 
 
-def test_a_dead_ticker_on_a_live_socket_is_stated_anew_then_its_socket_is_broken() -> None:
+def test_a_dead_ticker_on_a_live_socket_is_stated_anew_then_its_socket_is_replaced() -> None:
     world = World()
     world.feed(state(), trade(1))
     lived(world)
@@ -41,7 +41,7 @@ def test_a_dead_ticker_on_a_live_socket_is_stated_anew_then_its_socket_is_broken
             world.tick()
     assert world.kinds("ws_ticker")[-1] == "stall"
     assert world.socket.wants[0] == ("restate", "T", "ws_ticker")
-    assert [want[:2] for want in world.socket.wants[1:]] == [("broken", "stall")]
+    assert world.socket.wants[1:] == [("leaving",)]
     assert "stall" not in world.kinds() + world.kinds("ws_trades")
 
 
@@ -54,7 +54,7 @@ def test_heartbeats_and_named_trades_are_no_life() -> None:
         world.feed(Heartbeat(), LastTrade("T", 602))
         for _ in range(4):
             world.tick()
-    assert [want[:2] for want in world.socket.wants] == [("restate", "T"), ("broken", "stall")]
+    assert [want[:2] for want in world.socket.wants] == [("restate", "T"), ("leaving",)]
     assert world.recovered == [("ws_trades", 602, 602)]
 
 
@@ -70,7 +70,7 @@ def test_trades_are_just_quiet_while_the_exchange_names_the_one_that_we_have() -
     assert len(world.socket.wants) < 6
 
 
-def test_a_quiet_book_that_is_stated_as_it_was_is_no_gap_and_no_socket_is_broken() -> None:
+def test_a_quiet_book_that_is_stated_as_it_was_is_no_gap_and_no_socket_is_replaced() -> None:
     world = World({"ws_diff_depth": "ours"})
     world.feed(state())
     lived(world)
@@ -81,7 +81,7 @@ def test_a_quiet_book_that_is_stated_as_it_was_is_no_gap_and_no_socket_is_broken
             world.socket.wants.append("answered")
             book = DepthSnapshot(NOW_MS, "T", 0, [("9", str(599 % 7 + 1))], [("11", "1")], "x")
             world.feed(BookState("ws_diff_depth", "received", book))
-    assert [want for want in world.socket.wants if want[0] == "broken"] == []
+    assert {want[0] for want in world.socket.wants if want != "answered"} == {"restate"}
     assert 2 <= world.socket.wants.count("answered") <= 6
     assert world.line.gaps == 0
 

@@ -153,19 +153,19 @@ def alarms_of(watch, begin_s, end_s):
     return found
 
 
-def test_a_silent_unit_is_restated_then_its_socket_is_broken_then_it_is_left_alone() -> None:
+def test_a_silent_unit_is_restated_then_its_socket_is_replaced_then_it_is_left_alone() -> None:
     watch = Watch(10.0)
     now_s = lived(watch)
     assert alarms_of(watch, now_s, now_s + 12) == [Alarm.RESTATE]
     assert watch.is_doubted
-    assert alarms_of(watch, now_s + 12, now_s + 30) == [Alarm.BREAK]
+    assert alarms_of(watch, now_s + 12, now_s + 30) == [Alarm.REPLACE]
     watch.rest()
     assert alarms_of(watch, now_s + 30, now_s + 10_000) == []
     arrive(watch, now_s + 10_001)
     assert not watch.is_doubted
 
 
-def test_no_socket_is_broken_for_a_unit_that_was_silent_from_its_beginning() -> None:
+def test_no_socket_is_replaced_for_a_unit_that_was_silent_from_its_beginning() -> None:
     watch = Watch(10.0)
     now_s = lived(watch)
     assert watch.look(now_s + 1) is Alarm.NONE

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,6 +204,35 @@ def test_a_stall_is_decided_by_what_the_exchange_states_then() -> None:
     assert (gap.cause, gap.from_, gap.to) == ("stall", NOW + 5_000, NOW + 9_000)
 
 
+def test_what_lives_again_after_a_stall_does_not_prove_the_silence_before_it() -> None:
+    sync = opened()
+    sync.stalled()
+    sync.take(delta([("8", "2")], event_ms=NOW + 5_000), NOW + 5_000)
+    stated = statement([("9", "2"), ("8", "2")], [("11", "1")], NOW + 9_000)
+    [gap, _] = messages(sync.take(stated, NOW + 9_000))
+    assert (gap.cause, gap.from_, gap.to) == ("stall", NOW, NOW + 9_000)
+
+
+def test_a_side_that_is_as_it_was_does_not_prove_the_other_one() -> None:
+    sync = SideSync("x", "T")
+    bids = statement([("9", "1")], (), NOW, "ws_depth")
+    asks = statement((), [("11", "1")], NOW, "ws_depth")
+    sides = [one_side(bids, "b"), one_side(asks, "a")]
+    for one in sides:
+        sync.take(one, NOW)
+    sync.stalled()
+    sync.take(one_side(statement([("9", "1")], (), NOW + 5_000, "ws_depth"), "b"), NOW + 5_000)
+    sync.proved_ms = NOW + 5_000
+    later = one_side(statement((), [("11", "2")], NOW + 6_000, "ws_depth"), "a")
+    [gap, *_] = messages(sync.take(later, NOW + 6_000))
+    assert (gap.cause, gap.from_) == ("stall", NOW)
+
+
+def one_side(state, side):
+    message = msgspec.structs.replace(state.message, side=side)
+    return msgspec.structs.replace(state, message=message)
+
+
 def test_a_statement_that_does_not_come_is_asked_for_again() -> None:
     sync = opened()
     assert isinstance(sync.disrupted("garbage")[-1], Restate)
@@ -278,3 +308,17 @@ def after_a_silent_loss(seed):
         shell.deliver(shell.new)
     shell.settle()
     return shell.reader, market, shell.version, at
+
+
+def test_a_statement_beside_a_second_socket_is_what_that_one_is_compared_with() -> None:
+    """The own book was stated anew: what the old one lacked is told, and is told once."""
+    sync = opened()
+    sync.share(two_sockets=True, now_ms=NOW)
+    now = (("9", "1"), ("8", "5"))
+    assert sync.take_new(statement(now, [("11", "1")], NOW + 1), NOW + 1) == []
+    [gap, _] = messages(sync.take(statement(now, [("11", "1")], NOW + 2), NOW + 2))
+    assert gap.cause == "sequence"
+    assert sync.on_new
+    assert sync.settled
+    later = sync.take_new(delta([("9", "2")], event_ms=NOW + 9_000), NOW + 9_000)
+    assert [each for each in messages(later) if not isinstance(each, DepthUpdate)] == []
