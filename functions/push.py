@@ -1,9 +1,9 @@
 """Kafka's topics to clients: the event sources' batches become posts to connections.
 
 One function for all topics that are pushed; each has an event source of its own. Needs on the
-connections `dynamodb:Query`, `PutItem`, `DeleteItem` and `BatchWriteItem`, on the ring
-`GetItem`, `PutItem` and `UpdateItem`, and `execute-api:ManageConnections`. A raised error makes
-the event source send the batch again.
+connections `dynamodb:Scan`, `Query`, `PutItem`, `DeleteItem` and `BatchWriteItem`, on the
+ring `GetItem`, `PutItem` and `UpdateItem`, and `execute-api:ManageConnections`. A raised error
+makes the event source send the batch again.
 """
 
 import functools
@@ -20,6 +20,7 @@ from functions.posting import posts
 from functions.settings import settings
 from functions.tables import (
     connections_table,
+    listeners_table,
     registrations_table,
     ring_table,
     subscriptions_table,
@@ -46,7 +47,9 @@ def _pushing() -> Pushing:
     return Pushing(
         ringing=Ringing(ring_table(), frozenset(known.ring_topics), known.ring_seconds),
         connections=connections_table(),
-        audiences=Audiences(subscriptions_table(), registrations_table(), workers),
+        audiences=Audiences(
+            listeners_table(), subscriptions_table(), registrations_table(), workers
+        ),
         posts=posts,
         workers=workers,
         slow=SlowConnections(),

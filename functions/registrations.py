@@ -120,7 +120,7 @@ class RegistrationsTable:
             },
         )
         with store_errors("reading the registrations"):
-            return [_registration(item) for page in pages for item in page["Items"]]
+            return [registration_of(item) for page in pages for item in page["Items"]]
 
     def of_connection(self, connection_id: str) -> dict[Feed, Registration]:
         """What a connection is registered with, by feed; needs `dynamodb:BatchGetItem`."""
@@ -132,7 +132,7 @@ class RegistrationsTable:
             with store_errors("reading a registration"):
                 answer: Any = self._client.batch_get_item(RequestItems=wanted)
             for item in answer["Responses"].get(self._table, []):
-                found[feeds[item["pk"]["S"]]] = _registration(item)
+                found[feeds[item["pk"]["S"]]] = registration_of(item)
             wanted = answer["UnprocessedKeys"]
             if not wanted:
                 return found
@@ -214,7 +214,8 @@ def _of_terms(terms: Terms) -> Item:
     return {"filters": {"S": terms.filters}, "cursors": {"BOOL": terms.cursors}, **cuts}
 
 
-def _registration(item: Mapping[str, Any]) -> Registration:
+def registration_of(item: Mapping[str, Any]) -> Registration:
+    """The registration that an item is."""
     before = [_terms(one["M"]) for one in item.get("before", {}).get("L", [])]
     return Registration(
         item["sk"]["S"],

@@ -169,7 +169,7 @@ class SubscriptionsTable:
                 answer: Any = self._client.batch_get_item(RequestItems=wanted)
             for item in answer["Responses"].get(self._table, []):
                 at = by_pk[item["pk"]["S"]]
-                found[at] = _subscriber(at[1], item)
+                found[at] = subscriber_of(at[1], item)
             wanted = answer["UnprocessedKeys"]
             if not wanted:
                 return found
@@ -196,7 +196,7 @@ class SubscriptionsTable:
             },
         )
         with store_errors("reading the subscribers"):
-            return [_subscriber(shard.feed, item) for page in pages for item in page["Items"]]
+            return [subscriber_of(shard.feed, item) for page in pages for item in page["Items"]]
 
     def put_late(
         self, connection_id: str, stage: str, name: str, want: Want, now_s: int
@@ -287,7 +287,8 @@ def _of_want(want: Want) -> Item:
     return {**texts, **({"bare": {"BOOL": True}} if want.bare else {})}
 
 
-def _subscriber(feed: Feed, item: Mapping[str, Any]) -> Subscriber:
+def subscriber_of(feed: Feed, item: Mapping[str, Any]) -> Subscriber:
+    """The subscriber that an item of a feed's is."""
     texts = {name: item.get(name, {}).get("S", "") for name in ("rate", "interval", "source")}
     return Subscriber(
         item["sk"]["S"],

@@ -6,6 +6,7 @@ from functions.connections import ConnectionsTable
 from functions.dynamodb import dynamodb
 from functions.instruments import InstrumentsTable
 from functions.keys import KeysTable
+from functions.listeners import ListenersTable
 from functions.listings import ListingsTable
 from functions.newcomers import NewcomersTable
 from functions.registrations import RegistrationsTable
@@ -36,6 +37,12 @@ def newcomers_table() -> NewcomersTable:
 def registrations_table() -> RegistrationsTable:
     """Registrations, in the table of connections."""
     return RegistrationsTable(dynamodb(), _connections())
+
+
+@functools.cache
+def listeners_table() -> ListenersTable:
+    """Subscriptions and registrations together, in the same table."""
+    return ListenersTable(dynamodb(), _connections())
 
 
 @functools.cache

@@ -30,7 +30,7 @@ ON_CONNECTIONS = {
     "default": _SERVING,
     "disconnect": ("BatchWriteItem", "DeleteItem"),
     "ping": ("UpdateItem",),
-    "push": ("BatchWriteItem", "DeleteItem", "PutItem", "Query"),
+    "push": ("BatchWriteItem", "DeleteItem", "PutItem", "Query", "Scan"),
     "register": ("BatchGetItem", "PutItem", "UpdateItem"),
     "subscribe": _SERVING,
     "unsubscribe": ("DeleteItem", "GetItem", "UpdateItem"),

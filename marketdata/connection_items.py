@@ -10,7 +10,7 @@ item is in follows from the connection's id.
 """
 
 import zlib
-from typing import Literal
+from typing import Literal, cast
 
 SHARDS = 4
 STAGES = ("stream", "ws", "candles")
@@ -19,6 +19,8 @@ STAGES = ("stream", "ws", "candles")
 Feed = Literal["ticks", "candles", "depth", "prices", "events"]
 """What is pushed, named after its topic; `prices` is each trade (`rate: all`)."""
 
+SUBSCRIPTIONS, REGISTRATIONS = "SUB#", "REG#"
+"""What the partitions of subscriptions and of registrations begin with."""
 LATE = "LATE"
 LIFE_S = 7_500
 """How long an item is believed: API Gateway ends a connection after 2 h; some margin."""
@@ -36,12 +38,23 @@ def connections_pk(stage: str, shard: int) -> str:
 
 def subscriptions_pk(feed: str, name: str, shard: int) -> str:
     """The partition of a name's subscribers; the sort key is the connection's id."""
-    return f"SUB#{feed}#{name}#{shard}"
+    return f"{SUBSCRIPTIONS}{feed}#{name}#{shard}"
+
+
+def feed_and_name(pk: str) -> tuple[Feed, str]:
+    """What the partition of a name's subscribers is of."""
+    feed, _, rest = pk.removeprefix(SUBSCRIPTIONS).partition("#")
+    return cast("Feed", feed), rest.rpartition("#")[0]
 
 
 def registrations_pk(feed: str, shard: int) -> str:
     """The partition of a feed's registrations; the sort key is the connection's id."""
-    return f"REG#{feed}#{shard}"
+    return f"{REGISTRATIONS}{feed}#{shard}"
+
+
+def feed_of_registrations(pk: str) -> Feed:
+    """What the partition of a feed's registrations is of."""
+    return cast("Feed", pk.removeprefix(REGISTRATIONS).partition("#")[0])
 
 
 def late_sk(connection_id: str, feed: str, name: str) -> str:

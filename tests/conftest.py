@@ -52,7 +52,7 @@ def pytest_xdist_make_scheduler(config, log):
     """For `--dist loadscope`: see sharing.py."""
     if config.getvalue("dist") != "loadscope":
         return None
-    return _load("sharing").FolderScheduling(config, log)
+    return _load("sharing").ScopeScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

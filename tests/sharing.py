@@ -2,35 +2,34 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-TOGETHER = {"tests/infra"}
-"""Folders whose modules share what is dear (the CDK's templates): for one worker alone."""
-LONG_FIRST = (
-    "tests/e2e",
-    "tests/faults",
-    "tests/infra",
-    "tests/documents",
-    "tests/local",
-    "tests/archive",
-    "tests/pipeline",
-    "tests/capture",
-)
-"""Folders that begin first, so that nobody is left with the longest in the end."""
+STACKS = "whole stacks"
+TOGETHER = {
+    "tests/e2e": STACKS,
+    "tests/local/test_stack.py": STACKS,
+    "tests/local/test_whole_stack.py": STACKS,
+    "tests/documents/test_programs.py": STACKS,
+    "tests/infra": "templates",
+}
+"""What one worker does alone. A whole stack is twelve processes: two at once starve each other.
+The templates of the CDK are dear to make, and kept for a session."""
+FIRST = (STACKS, "templates")
+"""What begins first, so that nobody is left with it when the others are done."""
 
 
-def folder_of(nodeid):
-    """`tests/infra/test_x.py::test_y` → `tests/infra`."""
-    return "/".join(nodeid.split("/")[:2])
+def scope_of(nodeid):
+    """What is never torn apart: mostly a module."""
+    module = nodeid.partition("::")[0]
+    return TOGETHER.get(module) or TOGETHER.get("/".join(module.split("/")[:2])) or module
 
 
 def place(nodeid):
     """Where a test comes in the order; equal for those that may come in any."""
-    folder = folder_of(nodeid)
-    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
+    scope = scope_of(nodeid)
+    return FIRST.index(scope) if scope in FIRST else len(FIRST)
 
 
-class FolderScheduling(LoadScopeScheduling):
-    """`--dist loadscope`, where some folders are one scope."""
+class ScopeScheduling(LoadScopeScheduling):
+    """`--dist loadscope` with these scopes."""
 
     def _split_scope(self, nodeid):
-        folder = folder_of(nodeid)
-        return folder if folder in TOGETHER else nodeid.partition("::")[0]
+        return scope_of(nodeid)

@@ -2,9 +2,11 @@
 
 updates ─► names ─► subscribers, read now ┐
 feeds ─► registrations, read now ─────────┴► messages of each connection, in order
+
+While few listen, they are all read at once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -18,10 +20,14 @@ from marketdata.subscriptions import CHANNEL_FEEDS, Want
 from marketdata.topics import TICKS
 
 if TYPE_CHECKING:
+    from functions.listeners import ListenersTable
     from functions.logic.batches import Batch
     from functions.registrations import Registration, RegistrationsTable
     from functions.ring_blobs import RingRecord
     from functions.subscriptions import Subscriber, SubscriptionsTable
+
+    Subscribers = Mapping[tuple[Feed, str], Sequence[Subscriber]]
+    Registrations = Mapping[Feed, Sequence[Registration]]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -94,6 +100,7 @@ Audience = dict[str, Listener]
 class Audiences:
     """Finds audiences; `readers` read side by side."""
 
+    listeners: "ListenersTable"
     subscriptions: "SubscriptionsTable"
     registrations: "RegistrationsTable"
     readers: Executor
@@ -101,11 +108,17 @@ class Audiences:
     def of(self, parts: Sequence[Part], now_s: int) -> Audience:
         """The audience of a delivery, as of now. Raises StoreError."""
         audience: Audience = {}
-        self._subscribed(audience, parts, now_s)
-        self._registered(audience, parts, now_s)
+        everybody = self.listeners.all(now_s)
+        if everybody is None:
+            subscribers = self._subscribers(parts, now_s)
+            registrations = self._registrations(parts, now_s)
+        else:
+            subscribers, registrations = everybody.subscribers, everybody.registrations
+        _subscribed(audience, parts, subscribers)
+        _registered(audience, parts, registrations)
         return audience
 
-    def _subscribed(self, audience: Audience, parts: Sequence[Part], now_s: int) -> None:
+    def _subscribers(self, parts: Sequence[Part], now_s: int) -> "Subscribers":
         wanted = dict.fromkeys(
             (part.feed, name)
             for part in parts
@@ -119,37 +132,50 @@ class Audiences:
             lambda shard: self.subscriptions.subscribers(shard, now_s), shards
         ):
             found.setdefault((shard.feed, shard.name), []).extend(read)
-        for part in parts:
-            for update in part.updates:
-                for name in update.names:
-                    for one in found.get((part.feed, name), ()):
-                        _offer(audience, part, update, name, one)
+        return found
 
-    def _registered(self, audience: Audience, parts: Sequence[Part], now_s: int) -> None:
-        feeds = dict.fromkeys(
-            part.feed for part in parts if part.feed in FEEDS and part.batch.records
-        )
+    def _registrations(self, parts: Sequence[Part], now_s: int) -> "Registrations":
+        feeds = dict.fromkeys(part.feed for part in parts if _can_register(part))
         shards = [(feed, number) for feed in feeds for number in range(SHARDS)]
         found: dict[Feed, list[Registration]] = {}
         for (feed, _), read in self._read(
             lambda shard: self.registrations.of_feed(*shard, now_s), shards
         ):
             found.setdefault(feed, []).extend(read)
-        for part in parts:
-            if not found.get(part.feed):
-                continue
-            given = offers(part.batch.source, part.topic_id, _records(part))
-            want = WANTS[part.feed]
-            for one in found[part.feed]:
-                messages = [
-                    Message(text, offer.cursor, offer.symbol, want, is_registered=True)
-                    for offer, text in due(one, given)
-                ]
-                if messages:
-                    _listener(audience, one).messages += messages
+        return found
 
     def _read(self, read: Callable[[A], B], shards: Sequence[A]) -> Iterable[tuple[A, B]]:
         return zip(shards, self.readers.map(read, shards), strict=True)
+
+
+def _can_register(part: Part) -> bool:
+    return part.feed in FEEDS and bool(part.batch.records)
+
+
+def _subscribed(audience: Audience, parts: Sequence[Part], subscribers: "Subscribers") -> None:
+    for part in parts:
+        for update in part.updates if part.feed in CHANNEL_FEEDS else ():
+            for name in update.names:
+                for one in subscribers.get((part.feed, name), ()):
+                    _offer(audience, part, update, name, one)
+
+
+def _registered(
+    audience: Audience, parts: Sequence[Part], registrations: "Registrations"
+) -> None:
+    for part in parts:
+        registered = registrations.get(part.feed, ()) if _can_register(part) else ()
+        if not registered:
+            continue
+        given = offers(part.batch.source, part.topic_id, _records(part))
+        want = WANTS[part.feed]
+        for one in registered:
+            messages = [
+                Message(text, offer.cursor, offer.symbol, want, is_registered=True)
+                for offer, text in due(one, given)
+            ]
+            if messages:
+                _listener(audience, one).messages += messages
 
 
 def _offer(

@@ -13,6 +13,7 @@ import pytest
 
 from functions.connections import ConnectionsTable
 from functions.gateway import Delivery, Outcome
+from functions.listeners import MOST_ITEMS, ListenersTable
 from functions.listings import ListingsTable
 from functions.logic.audience import Audiences
 from functions.logic.pushing import Pushing, Ringing
@@ -210,7 +211,7 @@ class PlainReader:
 class World:
     """Tables, posts, the push, and how readers subscribe."""
 
-    def __init__(self, database, variables):
+    def __init__(self, database, variables, most_listeners):
         self.connections = ConnectionsTable(database, variables["CONNECTIONS_TABLE"])
         self.ring = RingTable(database, variables["RING_TABLE"])
         self.posts = Posts()
@@ -222,7 +223,14 @@ class World:
         self.pushing = Pushing(
             ringing=Ringing(self.ring, TOPICS, 300),
             connections=self.connections,
-            audiences=Audiences(subscriptions, registrations, self.workers),
+            audiences=Audiences(
+                ListenersTable(
+                    database, variables["CONNECTIONS_TABLE"], most_items=most_listeners
+                ),
+                subscriptions,
+                registrations,
+                self.workers,
+            ),
             posts=lambda _stage: self.posts,
             workers=self.workers,
             slow=SlowConnections(),
@@ -265,7 +273,7 @@ class World:
 
 
 @pytest.fixture
-def world(database, table_variables):
+def world(request, database, table_variables):
     for ticker in TICKERS:
         item = {
             "pk": {"S": f"NAME#{ticker}"},
@@ -274,14 +282,19 @@ def world(database, table_variables):
             "exchange": {"S": "binance"},
         }
         database.put_item(TableName=table_variables["INSTRUMENTS_TABLE"], Item=item)
-    world = World(database, table_variables)
+    world = World(database, table_variables, request.param)
     yield world
     world.workers.shutdown()
 
 
 @pytest.mark.parametrize(
-    ("readers", "lives", "again"),
-    [(5, 3, 0.0), (5, 3, 0.3), pytest.param(60, 6, 0.3, marks=pytest.mark.soak)],
+    ("world", "readers", "lives", "again"),
+    [
+        pytest.param(MOST_ITEMS, 5, 3, 0.0, id="all-at-once"),
+        pytest.param(1, 5, 3, 0.3, id="name-by-name"),
+        pytest.param(MOST_ITEMS, 60, 6, 0.3, marks=pytest.mark.soak, id="60-readers"),
+    ],
+    indirect=["world"],
 )
 def test_nothing_is_lost_nothing_comes_twice_and_all_in_order(
     world, wait_until, readers, lives, again

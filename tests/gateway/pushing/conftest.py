@@ -12,6 +12,7 @@ from botocore.config import Config
 from functions.connections import ConnectionsTable
 from functions.event_loop import LoopThread
 from functions.gateway import ManagementApi
+from functions.listeners import MOST_ITEMS, ListenersTable
 from functions.logic.audience import Audiences
 from functions.logic.pushing import Pushing, Ringing
 from functions.logic.slow_connections import SlowConnections
@@ -49,7 +50,9 @@ class Pusher:
 
     offsets = itertools.count()
 
-    def __init__(self, endpoint, tables, table_endpoint=None, parallel=128):
+    def __init__(
+        self, endpoint, tables, table_endpoint=None, parallel=128, most_listeners=MOST_ITEMS
+    ):
         client = boto3.client(
             "dynamodb",
             endpoint_url=table_endpoint or tables["AWS_ENDPOINT_URL_DYNAMODB"],
@@ -72,7 +75,10 @@ class Pusher:
             ringing=Ringing(RingTable(client, tables["RING_TABLE"]), RING_TOPICS, 300),
             connections=connections,
             audiences=Audiences(
-                SubscriptionsTable(client, connections), registrations, self.workers
+                ListenersTable(client, tables["CONNECTIONS_TABLE"], most_items=most_listeners),
+                SubscriptionsTable(client, connections),
+                registrations,
+                self.workers,
             ),
             posts=lambda _stage: self.posts,
             workers=self.workers,
