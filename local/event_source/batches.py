@@ -57,6 +57,11 @@ class Batches:
                 queue.since_s = now_s
             queue.records.append(record)
 
+    @property
+    def gathers(self) -> bool:
+        """Whether there are records that wait for their window, or for an invocation."""
+        return any(queue.records for queue in self._queues.values())
+
     def full(self) -> set[int]:
         """The partitions that should not be fetched now."""
         return {

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from local.event_source.batches import Batch, Batches
@@ -19,7 +19,9 @@ from local.event_source.settings import FOR_EVER, SourceSettings
 from local.gateway.lambda_runtime import LambdaContext, invoke, load
 
 IDLE_POLL_S = 0.1
-BUSY_POLL_S = 0.005
+STEP_S, MOST_STEP_S = 0.005, 0.05
+"""Between two polls while something is under way, and with a window at most a fifth of it:
+each poll is another fetch, and takes the time of the handlers' threads."""
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 5.0
 KILLED = 9
@@ -33,6 +35,7 @@ class EventSource:
         self._consumer = consumer
         self._batches = Batches(batch_size=settings.batch_size, window_s=settings.window_s)
         self._faults = Faults(settings.faults)
+        self._step_s = min(MOST_STEP_S, max(STEP_S, settings.window_s / 5))
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="lambda")
         self._running: dict[Future[None], Batch] = {}
         self._failed: list[tuple[float, Batch]] = []
@@ -49,8 +52,7 @@ class EventSource:
             SettingsError: the faults file cannot be used.
         """
         while not self._stopping or self._running:
-            timeout_s = BUSY_POLL_S if self._running else IDLE_POLL_S
-            records = self._consumer.poll(timeout_s, self._batches.full())
+            records = self._consumer.poll(self._wait(), self._batches.full())
             self._batches.add(records, time.monotonic())
             self._finish()
             if not self._stopping:
@@ -58,6 +60,16 @@ class EventSource:
                 self._invoke_new()
         self._threads.shutdown()
         self._consumer.close()
+
+    def _wait(self) -> float:
+        """Waits while there is something to wait for; how long the next poll may take."""
+        if self._running:
+            wait(self._running, self._step_s, FIRST_COMPLETED)
+            return 0.0
+        if self._batches.gathers:
+            time.sleep(self._step_s)
+            return 0.0
+        return IDLE_POLL_S
 
     def _free(self) -> int:
         return self._settings.concurrency - len(self._running)
