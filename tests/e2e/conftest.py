@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local import stack_status
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,6 +37,10 @@ class Stack:
 
     def status(self) -> dict:
         return json.loads(self.run("status", "--json").stdout)
+
+    def now(self) -> stack_status.Status:
+        """As `status`, without a process: for what is asked often."""
+        return stack_status.status(self.data)
 
     def down(self) -> None:
         """Ends it and checks that no process of it is left."""

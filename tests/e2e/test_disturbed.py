@@ -184,7 +184,7 @@ def test_files_grow_again_after_kafka_was_killed(disturbed, wait_until) -> None:
     restarts = disturbed.status()["restarts"].get("kafka", 0)
     disturbed.signal("kafka", signal.SIGKILL)
     wait_until(
-        lambda: disturbed.status()["restarts"].get("kafka", 0) > restarts,
+        lambda: disturbed.now().restarts.get("kafka", 0) > restarts,
         seconds=30,
         what="Kafka is started again",
     )

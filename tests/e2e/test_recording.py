@@ -73,9 +73,7 @@ def played(stack, protocol_schema, wait_until):
     listener = Listener(socket, "BTC/USDT")
     wait_until(listener.subscribe, seconds=20, what="BTC/USDT is known")
     listener.start()
-    wait_until(
-        lambda: stack.status()["replay"] == "done", seconds=200, what="the replay is done"
-    )
+    wait_until(lambda: stack.now().replay == "done", seconds=200, what="the replay is done")
     listener.close()
     return stack, listener.messages
 
@@ -152,7 +150,7 @@ def test_a_stage_that_is_killed_comes_back_and_the_rows_stay_right(played, wait_
     stack, _ = played
     stack.signal("archive", signal.SIGKILL)
     wait_until(
-        lambda: stack.status()["restarts"].get("archive", 0) >= 1,
+        lambda: stack.now().restarts.get("archive", 0) >= 1,
         seconds=30,
         what="the archive is started again",
     )

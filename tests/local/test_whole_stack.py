@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local import stack_status
+
 pytestmark = pytest.mark.services
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
@@ -105,7 +107,9 @@ def test_a_replay_of_two_exchanges_says_done_when_every_object_is_durable(tapede
     assert status["replay"] in {"running", "done"}
     assert status["urls"]["coinbase_ws"]
     assert status["urls"]["stellar_rpc"] is None
-    wait_until(lambda: tapedeck.status()["replay"] == "done", 90, "the end of the replay")
+    wait_until(
+        lambda: stack_status.status(tapedeck.data).replay == "done", 90, "the end of the replay"
+    )
     assert tapedeck.objects("orderbook/binance/*.csv")
     assert tapedeck.rows("coinbase", "2021-04-17") == changes_of(TAPES["coinbase"])
 
