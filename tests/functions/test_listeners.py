@@ -37,8 +37,9 @@ def item(rng, number):
 
 
 @pytest.fixture
-def table(database, table_variables):
-    return table_variables["CONNECTIONS_TABLE"]
+def table(new_tables):
+    """A table of this test's own."""
+    return new_tables()["CONNECTIONS_TABLE"]
 
 
 def test_one_read_finds_whom_the_parts_name(database, table):
