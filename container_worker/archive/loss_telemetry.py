@@ -5,26 +5,17 @@ partition, offsets, its units ─► an `error` that goes on, one a ticker and t
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
 
 from container_worker.kafka import Producer
 from container_worker.kafka_records import LogRange, Partition
 from container_worker.settings import KafkaSettings, QueueSettings
-from container_worker.telemetry import Sender, Telemetry
+from container_worker.telemetry import Telemetry
 from marketdata.archive_state import split_unit
 
 ARCHIVE_ID = "archive"
 """The `queue_id` of what the archive tells."""
 FLUSH_S = 5.0
-
-
-class FlushedSender(Sender, Protocol):
-    """The part of `kafka.Producer` that is needed here."""
-
-    def flush(self, seconds: float) -> int:
-        """As `kafka.Producer.flush`."""
-        ...
 
 
 class LossTelemetry:
@@ -33,16 +24,10 @@ class LossTelemetry:
     `tell` may be called from any thread, and waits up to 5 s for Kafka.
     """
 
-    def __init__(
-        self,
-        kafka: KafkaSettings,
-        queue: QueueSettings,
-        connect: Callable[[KafkaSettings, str], FlushedSender] | None = None,
-    ) -> None:
+    def __init__(self, kafka: KafkaSettings, queue: QueueSettings) -> None:
         self._kafka = kafka
         self._queue = queue
-        self._connect = connect or _connect
-        self._producer: FlushedSender | None = None
+        self._producer: Producer | None = None
         self._lock = threading.Lock()
 
     def tell(self, partition: Partition, gone: LogRange, units: Iterable[str]) -> None:
@@ -59,15 +44,15 @@ class LossTelemetry:
         for unit in units:
             exchange, ticker, type_ = split_unit(unit)
             concerned[exchange].append((ticker, type_))
+        producer = self._connected()
+        for exchange, its in concerned.items():
+            telemetry = Telemetry(producer, self._queue, ARCHIVE_ID, its)
+            telemetry.error(f"{exchange}: {text}", goes_on=True)
+        producer.flush(FLUSH_S)
+
+    def _connected(self) -> Producer:
         with self._lock:
-            producer = self._producer = self._producer or self._connect(
-                self._kafka, self._queue.events_topic
-            )
-            for exchange, its in concerned.items():
-                telemetry = Telemetry(producer, self._queue, ARCHIVE_ID, its)
-                telemetry.error(f"{exchange}: {text}", goes_on=True)
-            producer.flush(FLUSH_S)
-
-
-def _connect(kafka: KafkaSettings, events_topic: str) -> Producer:
-    return Producer(kafka, expendable=[events_topic])
+            if self._producer is None:
+                expendable = [self._queue.events_topic]
+                self._producer = Producer(self._kafka, expendable=expendable)
+            return self._producer

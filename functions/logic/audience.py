@@ -154,7 +154,7 @@ def _can_register(part: Part) -> bool:
 
 def _subscribed(audience: Audience, parts: Sequence[Part], subscribers: "Subscribers") -> None:
     for part in parts:
-        for update in part.updates if part.feed in CHANNEL_FEEDS else ():
+        for update in part.updates:
             for name in update.names:
                 for one in subscribers.get((part.feed, name), ()):
                     _offer(audience, part, update, name, one)

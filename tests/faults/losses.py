@@ -126,12 +126,13 @@ def nothing_else_told(outcome):
         slack = _slack(unit)
         effects = [*full, *outcome.stood, (outcome.paused_ms, float("inf"))]
         effects += spans_at(unit, row_of(unit, outcome.wire), outcome.faults[unit.exchange])
+        before = (float("inf"), 0)
         for gap in unit.gaps:
             from_, to = gap.from_ - slack, max(gap.to, gap.closed_ms) + slack
             if any(begin <= to and from_ <= end for begin, end in effects):
                 # What is late is asked for twice, and then the second statement is another one.
-                effects.append((gap.from_, max(gap.to, gap.closed_ms)))
-            else:
+                before = (gap.from_, max(gap.to, gap.closed_ms))
+            elif not (before[0] <= to and from_ <= before[1]):
                 complaints.append(f"{unit.name}: {gap} lies outside every fault")
     return complaints
 

@@ -15,18 +15,19 @@ FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "150"))
 FILE = "tests/faults/test_fault_plan.py"
 
 
-@pytest.mark.timeout(90 + FAULTS)
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.timeout(len(SEEDS) * (90 + FAULTS))
 def test_after_300_faults_everything_lost_is_told_and_every_book_is_true(
-    seed, short_times, wait_until
+    short_times, wait_until
 ) -> None:
     """Two storms of 150: the seed chooses between Stockbit's two layouts."""
-    outcome = weather(seed, FAULTS, FILE, wait_until)
-    complaints = complaints_about(outcome)
-    repeat = repeat_with(seed, FAULTS, FILE)
-    assert len(losses_wanted(outcome)) > FAULTS // 10, f"too mild a storm: {repeat}"
-    assert not rows_untried(outcome), f"not tried: {rows_untried(outcome)}; {repeat}"
-    assert not complaints, "\n".join([repeat, *complaints[:40]])
+    wanted = 0
+    for seed in SEEDS:
+        outcome = weather(seed, FAULTS, FILE, wait_until)
+        complaints, repeat = complaints_about(outcome), repeat_with(seed, FAULTS, FILE)
+        assert not complaints, "\n".join([repeat, *complaints[:40]])
+        assert not rows_untried(outcome), f"not tried: {rows_untried(outcome)}; {repeat}"
+        wanted += len(losses_wanted(outcome))
+    assert wanted > len(SEEDS) * FAULTS // 5, f"too mild: seeds {SEEDS}, {FAULTS} faults each"
 
 
 def test_a_plan_is_the_same_for_the_same_seed_and_has_every_kind() -> None:

@@ -12,7 +12,7 @@ from botocore.config import Config
 from functions.connections import ConnectionsTable
 from functions.event_loop import LoopThread
 from functions.gateway import ManagementApi
-from functions.listeners import MOST_ITEMS, ListenersTable
+from functions.listeners import ListenersTable
 from functions.logic.audience import Audiences
 from functions.logic.pushing import Pushing, Ringing
 from functions.logic.slow_connections import SlowConnections
@@ -50,9 +50,7 @@ class Pusher:
 
     offsets = itertools.count()
 
-    def __init__(
-        self, endpoint, tables, table_endpoint=None, parallel=128, most_listeners=MOST_ITEMS
-    ):
+    def __init__(self, endpoint, tables, table_endpoint=None, parallel=128):
         client = boto3.client(
             "dynamodb",
             endpoint_url=table_endpoint or tables["AWS_ENDPOINT_URL_DYNAMODB"],
@@ -75,7 +73,7 @@ class Pusher:
             ringing=Ringing(RingTable(client, tables["RING_TABLE"]), RING_TOPICS, 300),
             connections=connections,
             audiences=Audiences(
-                ListenersTable(client, tables["CONNECTIONS_TABLE"], most_items=most_listeners),
+                ListenersTable(client, tables["CONNECTIONS_TABLE"]),
                 SubscriptionsTable(client, connections),
                 registrations,
                 self.workers,
